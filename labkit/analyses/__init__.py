@@ -1,0 +1,1 @@
+"""Analyses: model + data + method -> one record. The analysis guards, the leaf computes."""

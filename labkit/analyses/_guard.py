@@ -1,0 +1,129 @@
+"""What every analysis does around a method: preflight, provenance, seeding, batching, and a model left as it was."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import labkit
+from labkit.core import progress
+from labkit.core.record import Provenance
+from labkit.core.refused import Refused
+from labkit.data.split import Split
+from labkit.models.classifier import Classifier
+
+DEFAULT_BATCH = 256
+
+
+@dataclass
+class Run:
+    """One analysis under way: collects warnings and, at the end, gives the provenance."""
+
+    analysis: str
+    options: Mapping[str, Any]
+    seed: int | None = None
+    model: Classifier | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = DEFAULT_BATCH
+    warnings: list[str] = field(default_factory=list)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the record, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def provenance(self) -> Provenance:
+        """Where the result came from, with the time it took until now."""
+        torch_settings = {"device": str(self.model.device), "threads": torch.get_num_threads()} if self.model else {}
+        return Provenance(
+            analysis=self.analysis,
+            version=labkit.__version__,
+            options=self.options,
+            seed=self.seed,
+            model=self.model.describe() if self.model else {},
+            data=self.data,
+            settings={**torch_settings, "batch_size": self.batch_size} if self.model else {},
+            packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "torch")}},
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - self.clock, 3),
+        )
+
+
+@contextmanager
+def unchanged(model: Classifier) -> Iterator[None]:
+    """Nothing done to the model inside may outlive this: its digest and its mode are compared before and after."""
+    before = model.digest
+    try:
+        yield
+    finally:
+        hooked = [n for n, m in model.module.named_modules() if m._forward_hooks or m._backward_hooks]
+        if model.digest != before or model.module.training or hooked:
+            raise Refused(
+                f"an audit of {model.name}",
+                f"the model was changed by the analysis ({', '.join(hooked) or 'weights, buffers or mode'})",
+                "a method that leaves the model as it was",
+            )
+
+
+def batched(
+    run: Run, what: str, function: Callable[[slice], Tensor], n: int, *, batch_size: int | None = None
+) -> Tensor:
+    """``function(rows)`` over slices of n rows, put together again. Halves the batch when memory runs out."""
+    size = min(batch_size or run.batch_size, max(n, 1))
+    parts: list[Tensor] = []
+    done = 0
+    while done < n:
+        progress.step(what, done, n)
+        try:
+            parts.append(function(slice(done, min(done + size, n))).detach().cpu())
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if size == 1 or not _out_of_memory(error):
+                raise
+            size = max(1, size // 2)
+            run.warn(f"memory ran out; the batch size of {what} was halved to {size}")
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        done = min(done + size, n)
+    progress.step(what, n, n)
+    return torch.cat(parts)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") -> np.ndarray:
+    """(n, classes) logits as float32, in batches, without gradients."""
+    with torch.no_grad():
+        return batched(run, what, lambda rows: model(model.tensor(x[rows])).float(), len(x)).numpy()
+
+
+def as_split(
+    data: Split | np.ndarray | Tensor, model: Classifier
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Inputs, labels (None for bare arrays) and a description of the data."""
+    if isinstance(data, Split):
+        if data.classes != model.classes:
+            raise Refused(
+                f"{model.name} on {data.name}",
+                f"classes {list(data.classes)[:4]} in the data and {list(model.classes)[:4]} in the model",
+                "data whose classes are the model's, in the same order",
+            )
+        return data.x, data.y, data.describe()
+    x = data.detach().cpu().numpy() if isinstance(data, Tensor) else np.asarray(data)
+    from labkit.core.record import array_digest
+
+    return x, None, {"name": "array", "sha256": array_digest(x), "n": len(x)} if x.ndim else {}

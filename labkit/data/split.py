@@ -1,0 +1,89 @@
+"""A data set's parts, and the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from labkit.core.record import array_digest, freeze
+from labkit.core.refused import Refused
+from labkit.data.schema import Schema
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Examples with labels and groups, in the data's natural units.
+
+    Attributes:
+        x: (n, *schema.shape) inputs: float32, or int64 word numbers for text.
+        y: (n,) int64 class indices.
+        groups: for each sensitive feature the group name of each example, "" where unknown.
+        texts: the raw texts, for text data.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    schema: Schema
+    classes: tuple[str, ...]
+    name: str
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        freeze(self)
+        sizes = {"x": len(self.x), "y": len(self.y)} | {g: len(v) for g, v in self.groups.items()}
+        if self.texts:
+            sizes["texts"] = len(self.texts)
+        if len(set(sizes.values())) != 1:
+            given = ", ".join(f"{k} has {v}" for k, v in sizes.items())
+            raise Refused(f"the split {self.name}", f"parts of different length: {given}", "one entry an example")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: slice | np.ndarray | list[int]) -> Split:
+        """Some of the examples: a slice, a mask, or positions."""
+        if isinstance(rows, int | np.integer):
+            rows = slice(int(rows), int(rows) + 1 or None)
+        picked = np.arange(len(self))[rows]
+        return replace(
+            self,
+            x=self.x[picked],
+            y=self.y[picked],
+            groups={g: v[picked] for g, v in self.groups.items()},
+            texts=tuple(self.texts[i] for i in picked) if self.texts else (),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of inputs, labels and groups."""
+        return array_digest(self.x, self.y, *(self.groups[g] for g in sorted(self.groups)))
+
+    def describe(self) -> dict[str, Any]:
+        """Name, digest and size, as a provenance records them."""
+        return {"name": self.name, "sha256": self.digest, "n": len(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test data, with the card that says where they came from."""
+
+    name: str
+    train: Split
+    test: Split
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter((self.train, self.test))
+
+    @property
+    def schema(self) -> Schema:
+        return self.test.schema
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.test.classes

@@ -1,0 +1,126 @@
+"""One way to see every model: logits from inputs in natural units, and one door to what gradients are taken in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from labkit.core.refused import Refused
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A frozen evaluation copy of a module, with what the tools must know about it.
+
+    Attributes:
+        module: in evaluation mode, parameters without gradients. Normalisation is one of its layers.
+        classes: class names in the order of the outputs.
+        bounds: least and greatest value of an input; None when inputs are not bounded numbers (tables, text).
+        embedding: the name of the submodule whose output gradients are taken in, for inputs that are not continuous.
+            It maps (n, *shape) to (n, *shape, width).
+        outputs: "logits" or "probabilities" (then their logarithm is used).
+        baseline: one reference input (natural units) for attributions; None means zeros.
+        name: how reports call the model.
+    """
+
+    module: nn.Module
+    classes: tuple[str, ...]
+    bounds: tuple[float, float] | None = None
+    embedding: str | None = None
+    outputs: str = "logits"
+    baseline: np.ndarray | None = None
+    name: str = "model"
+
+    @property
+    def device(self) -> torch.device:
+        for tensor in (*self.module.parameters(), *self.module.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every parameter and buffer, with names and types."""
+        sha = hashlib.sha256()
+        for name, value in sorted(self.module.state_dict().items()):
+            array = value.detach().cpu().contiguous()
+            sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+            sha.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Name and digest, as a provenance records them."""
+        return {"name": self.name, "sha256": self.digest, "classes": list(self.classes)}
+
+    def to(self, device: str | torch.device) -> Classifier:
+        """The same model on another device."""
+        return replace(self, module=self.module.to(device))
+
+    def tensor(self, x: np.ndarray) -> Tensor:
+        """Inputs as a tensor on the model's device."""
+        array = np.ascontiguousarray(x)
+        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(n, classes) logits."""
+        return self._logits(self.module(x))
+
+    def relax(self, x: Tensor) -> tuple[Tensor, Forward]:
+        """What gradients are taken in, and the logits as a function of it.
+
+        ``z`` is x itself when x is continuous, else its embedding, with one more axis. ``forward`` also takes k
+        stacked copies of ``z`` (k * n rows, the n rows repeated k times in order).
+        """
+        if self.embedding is None:
+            return x, self.__call__
+        layer = self.module.get_submodule(self.embedding)
+        with torch.no_grad():
+            z = layer(x)
+
+        def forward(values: Tensor) -> Tensor:
+            handle = layer.register_forward_hook(lambda *_: values)
+            try:
+                return self(x.repeat(len(values) // len(x), *[1] * (x.ndim - 1)))
+            finally:
+                handle.remove()
+
+        return z, forward
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What tools may ask for: "gradients", "continuous" inputs, "bounds", "layers" (a convolution)."""
+        has = {"gradients"}
+        if self.embedding is None:
+            has.add("continuous")
+        if self.bounds is not None:
+            has.add("bounds")
+        if any(isinstance(m, nn.Conv2d) for m in self.module.modules()):
+            has.add("layers")
+        return frozenset(has)
+
+    def require(self, capability: str, by: str, instead: str) -> None:
+        """Refuse a tool that asks for more than this model can do."""
+        if capability not in self.capabilities:
+            raise Refused(f"{by} on {self.name}", f"a model without {capability}", instead)
+
+    def _logits(self, output: Any) -> Tensor:
+        if isinstance(output, Mapping) or hasattr(output, "logits"):
+            found = output.get("logits") if isinstance(output, Mapping) else output.logits
+            keys = ", ".join(map(str, output)) if isinstance(output, Mapping) else type(output).__name__
+            if found is None:
+                raise Refused(f"logits of {self.name}", f"an output with keys {keys}", "a module that returns 'logits'")
+            output = found
+        if isinstance(output, list | tuple):
+            output = output[0]
+        if not isinstance(output, Tensor):
+            raise Refused(f"logits of {self.name}", f"a {type(output).__name__}", "a module that returns a tensor")
+        if self.outputs == "probabilities":
+            return output.clamp_min(torch.finfo(output.dtype).tiny).log()
+        return output

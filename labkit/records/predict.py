@@ -1,0 +1,89 @@
+"""Predictions: what a model answered. Whatever needs no gradient works on this alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from labkit.core.record import Dims, Record
+from labkit.core.refused import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Record):
+    """Answers of a model on one split.
+
+    Attributes:
+        y: true class indices.
+        label: predicted class indices.
+        proba: class probabilities, or None when only labels are known.
+        groups: for each sensitive feature the group of each example; "" where it is unknown.
+        row: a hash of each example's input, or None; equal rows are equal inputs.
+    """
+
+    y: Annotated[np.ndarray, Dims("example")]
+    label: Annotated[np.ndarray, Dims("example")]
+    proba: Annotated[np.ndarray, Dims("example", "class")] | None = None
+    classes: tuple[str, ...]
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    row: Annotated[np.ndarray, Dims("example")] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def group(self, name: str) -> np.ndarray:
+        """The group of each example under one sensitive feature. Raises Refused for an unknown one."""
+        if name not in self.groups:
+            raise unknown("grouping", name, self.groups)
+        return self.groups[name]
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        y: str,
+        label: str | None = None,
+        score: str | None = None,
+        proba: Sequence[str] | None = None,
+        groups: Sequence[str] = (),
+        classes: Sequence[Any] | None = None,
+        threshold: float | None = None,
+        name: str = "table",
+    ) -> Predictions:
+        """Predictions from a table, without any model.
+
+        Args:
+            frame: one row an example.
+            y: the column of true labels.
+            label: the column of predicted labels.
+            score: the column with the probability of the second class (two classes only); predicted labels are then
+                ``score >= threshold``, and ``threshold`` must be given unless ``label`` is.
+            proba: the columns of class probabilities, in the order of ``classes``.
+            groups: the columns of sensitive features. A missing value is counted as unknown.
+            classes: the labels in order; needed unless they are 0 and 1 or texts or whole numbers found in ``y``.
+            threshold: where a score becomes a positive answer.
+
+        Raises:
+            Refused: missing columns, missing values in ``y`` or the predictions, predictions that are not among the
+                classes (scores given as labels, text against numbers), scores outside 0 to 1.
+        """
+        from labkit.records._frame import predictions_from_frame
+
+        return predictions_from_frame(
+            frame,
+            y=y,
+            label=label,
+            score=score,
+            proba=proba,
+            groups=groups,
+            classes=classes,
+            threshold=threshold,
+            name=name,
+        )

@@ -1,0 +1,41 @@
+"""How each kind of record looks. A view is found by the record's name: ``views/<kind>.py`` defines ``figure(record)``
+(plotly), ``rows(record)`` (a tidy table) and ``says(record)`` (one sentence)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from labkit.core import registry
+from labkit.core.record import Record
+from labkit.core.refused import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+
+def _view(record: Record) -> ModuleType:
+    kind = record.kind
+    if kind not in registry.names("views"):
+        raise unknown(f"a view of a {type(record).__name__}", kind, registry.names("views"))
+    return import_module(f"labkit.views.{kind}")
+
+
+def figure(record: Record) -> go.Figure:
+    """The picture of a record."""
+    return _view(record).figure(record)
+
+
+def rows(record: Record) -> pd.DataFrame:
+    """The numbers of a record, one observation a row."""
+    return _view(record).rows(record)
+
+
+def says(record: Record) -> str:
+    """One sentence: what was measured, on how many, with which interval; or why it was not."""
+    if record.status == "not_measured":
+        return f"Not measured because {record.reason}"
+    sentence = str(_view(record).says(record))
+    return f"{sentence} Contradicted: {record.reason}" if record.status == "contradicted" else sentence
