@@ -1,0 +1,1 @@
+"""Attributions: ``(model, x, target[, baseline, generator], *, tunables) -> like x``, one method a file."""

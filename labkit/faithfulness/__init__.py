@@ -1,0 +1,1 @@
+"""Is that attribution true? One score an example, one method a file."""

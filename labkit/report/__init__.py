@@ -1,0 +1,1 @@
+"""From a plan to evidence that a second person can verify."""

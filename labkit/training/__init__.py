@@ -1,0 +1,1 @@
+"""Training: one visible loop, and a recipe for each reference model."""

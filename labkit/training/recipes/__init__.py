@@ -1,0 +1,1 @@
+"""Recipes: everything that makes one reference model, one a file."""

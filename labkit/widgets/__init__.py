@@ -1,0 +1,1 @@
+"""Controls made from signatures, and the panels that use them."""

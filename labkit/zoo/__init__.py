@@ -1,0 +1,1 @@
+"""Trained reference models by name."""
