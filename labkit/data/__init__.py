@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from labkit.core import registry
+from labkit.core.refused import unknown
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
 
-__all__ = ["Dataset", "Feature", "Schema", "Split", "load", "open"]
+_LATER = {"encode_texts": "text", "open": "opening", "table": "embedded", "words": "text"}
+
+__all__ = ["Dataset", "Feature", "Schema", "Split", "load", *_LATER]  # noqa: PLE0604
 
 
 def load(name: str, **options: Any) -> Dataset:
     """A data set by name; ``labkit.names("datasets")`` lists them. Options are those of the set's own loader."""
-    return registry.find("datasets", name)(**options)
+    loader = registry.find("datasets", name)
+    known = signature(loader).parameters
+    for option in options:
+        if option not in known:
+            raise unknown(f"the data set {name} with {option}", option, known)
+    return loader(**options)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "open":
-        from labkit.data.opening import open
-
-        return open
+    if name in _LATER:
+        return getattr(import_module(f"labkit.data.{_LATER[name]}"), name)
     raise AttributeError(f"module 'labkit.data' has no attribute {name!r}")

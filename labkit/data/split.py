@@ -58,6 +58,10 @@ class Split:
             texts=tuple(self.texts[i] for i in picked) if self.texts else (),
         )
 
+    def named(self, name: str) -> Split:
+        """The same examples under another name."""
+        return replace(self, name=name)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of inputs, labels and groups."""
