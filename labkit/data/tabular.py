@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,14 @@ def _codes(column: pd.Series, feature: Feature) -> np.ndarray:
     return np.array([code.get(name, 0) for name in labels(column)], np.float32)
 
 
+def keys(frame: pd.DataFrame) -> list[bytes]:
+    """For each row the bytes that identify its values, for ``holdout``: only rows equal in every column are equal."""
+    return ["\x1f".join(map(str, row)).encode() for row in frame.itertuples(index=False, name=None)]
+
+
 def bands(values: pd.Series, edges: Sequence[int]) -> np.ndarray:
     """Numbers as named ranges: edges (25, 40) give "under 25", "25 to 39" and "40 and over"."""
-    names = [f"under {edges[0]}", *(f"{a} to {b - 1}" for a, b in zip(edges, edges[1:])), f"{edges[-1]} and over"]
+    names = [f"under {edges[0]}", *(f"{a} to {b - 1}" for a, b in pairwise(edges)), f"{edges[-1]} and over"]
     return np.array(names)[np.searchsorted(edges, values.to_numpy(), side="right")]
 
 
