@@ -1,17 +1,58 @@
-"""Intervals for proportions, their differences and their ratios, in closed form.
+"""Intervals for proportions, their differences and their ratios, and corrections for many at once.
 
 Every function takes numbers or arrays and works element by element. Where there is nothing to estimate from
-(n = 0) both ends are nan.
+(n = 0) both ends are nan. What has no closed form is resampled in ``core.resampling``.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
+
+
+class Rate(float):
+    """A proportion that knows its counts. Nothing out of nothing is nan, never 0.
+
+    Attributes:
+        hits: how many had it.
+        of: out of how many.
+    """
+
+    hits: float
+    of: float
+
+    def __new__(cls, hits: float, of: float) -> Rate:
+        rate = super().__new__(cls, hits / of if of > 0 else float("nan"))
+        rate.hits, rate.of = float(hits), float(of)
+        return rate
+
+    def __reduce__(self) -> tuple[type, tuple[float, float]]:
+        return Rate, (self.hits, self.of)
+
+
+def proportion(hit: np.ndarray, among: np.ndarray | None = None, weight: np.ndarray | None = None) -> Any:
+    """The share of ``hit`` among the rows of ``among`` (all rows by default).
+
+    Args:
+        hit, among: (n,) booleans.
+        weight: None, or (..., n): how often each row counts, for every leading index.
+
+    Returns:
+        A ``Rate``, or an array of the leading shape with nan where there is nothing to count among.
+    """
+    inside = np.ones(len(hit), bool) if among is None else np.asarray(among, bool)
+    hit = np.asarray(hit, bool) & inside
+    if weight is None:
+        return Rate(int(hit.sum()), int(inside.sum()))
+    hits, of = np.asarray(weight) @ hit.astype(float), np.asarray(weight) @ inside.astype(float)
+    if hits.ndim == 0:
+        return Rate(float(hits), float(of))
+    return np.divide(hits, of, out=np.full(hits.shape, np.nan), where=of > 0)
 
 
 def wilson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
@@ -28,7 +69,7 @@ def wilson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
         p = hits / n
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    low = np.where(hits == 0, np.where(n > 0, 0.0, np.nan), middle - half)
+    low = np.where((hits == 0) & (n > 0), 0.0, middle - half)
     high = np.where((hits == n) & (n > 0), 1.0, middle + half)
     return low, high
 
@@ -49,6 +90,91 @@ def clopper_pearson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
     low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), misses + 1, tail), 0.0)
     high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1), 1 - tail), 1.0)
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
+
+
+def newcombe(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
+    """Interval for the difference of two independent proportions, first minus other, from their Wilson intervals.
+
+    Method 10 of Newcombe, 1998, doi 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.
+    Its ends lie in [-1, 1] and it does not collapse at 0 of n or n of n.
+    """
+    p, q = _share(hits, n), _share(other_hits, other_n)
+    (low_p, high_p), (low_q, high_q) = wilson(hits, n, level), wilson(other_hits, other_n, level)
+    low = p - q - np.sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
+    high = p - q + np.sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
+    return low, high
+
+
+def log_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
+    """Interval for the ratio of two independent proportions, first over other, normal on the log scale.
+
+    Katz, Baptista, Azen and Pike, 1978, doi 10.2307/2530610. For large counts; nan where either has no hits.
+    """
+    p, q = _share(hits, n), _share(other_hits, other_n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = _z(level) * np.sqrt((1 - p) / np.asarray(hits, float) + (1 - q) / np.asarray(other_hits, float))
+        low, high = np.exp(np.log(p / q) - half), np.exp(np.log(p / q) + half)
+    none = (p == 0) | (q == 0)
+    return np.where(none, np.nan, low), np.where(none, np.nan, high)
+
+
+def score_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
+    """Interval for the ratio of two independent proportions, recovered from their Wilson intervals.
+
+    Donner and Zou, 2012, doi 10.1177/0962280210383764. Holds for small counts and for 0 of n; the upper end is
+    infinite where the other proportion may be 0.
+    """
+    p, q = _share(hits, n), _share(other_hits, other_n)
+    (low_p, high_p), (low_q, high_q) = wilson(hits, n, level), wilson(other_hits, other_n, level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        under = (p * q) ** 2 - low_p * high_q * (2 * p - low_p) * (2 * q - high_q)
+        low = (p * q - np.sqrt(np.maximum(under, 0))) / (high_q * (2 * q - high_q))
+        over = (p * q) ** 2 - high_p * low_q * (2 * p - high_p) * (2 * q - low_q)
+        high = (p * q + np.sqrt(np.maximum(over, 0))) / (low_q * (2 * q - low_q))
+    # Where 2q = high_q the lower end is 0/0 and its limit is low_p (2p - low_p) / (2 p q).
+    limit = low_p * (2 * p - low_p) / np.where(p * q > 0, 2 * p * q, np.nan)
+    low = np.where(np.abs(2 * q - high_q) < 1e-9, limit, low)
+    low = np.where(p == 0, 0.0, np.maximum(low, 0))
+    high = np.where(low_q > 0, high, np.inf)
+    empty = np.isnan(p) | np.isnan(q) | (q == 0)
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
+    """Interval for the ratio of two independent proportions: ``log_ratio``, or ``score_ratio`` where either has
+    fewer than 30 rows or fewer than 5 hits."""
+    plenty = np.minimum(n, other_n) >= 30
+    plenty &= np.minimum(hits, other_hits) >= 5
+    large, small = (f(hits, n, other_hits, other_n, level) for f in (log_ratio, score_ratio))
+    return np.where(plenty, large[0], small[0]), np.where(plenty, large[1], small[1])
+
+
+def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the largest difference among several proportions.
+
+    Newcombe intervals of all pairs at once (Bonferroni): the largest lower and the largest upper end. Unlike a
+    percentile bootstrap of maximum minus minimum it reaches 0 when all proportions may be equal.
+    """
+    pairs = list(combinations(range(len(hits)), 2))
+    first, second = np.array(pairs).T
+    low, high = newcombe(hits[first], n[first], hits[second], n[second], 1 - (1 - level) / len(pairs))
+    return float(max(0.0, low.max(), (-high).max())), float(max(high.max(), (-low).max()))
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values corrected for their number (Holm, 1979, jstor 4615733); nan entries stay and do not count."""
+    p = np.asarray(p, float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p.ravel()))
+    order = known[np.argsort(p.ravel()[known], kind="stable")]
+    steps = p.ravel()[order] * np.arange(len(order), 0, -1)
+    adjusted.ravel()[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+def _share(hits: Counts, n: Counts) -> np.ndarray:
+    hits, n = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
+    return np.divide(hits, n, out=np.full(hits.shape, np.nan), where=n > 0)
 
 
 def _z(level: float) -> float:

@@ -1,0 +1,130 @@
+"""Bootstrap and permutation draws, from counts where counts suffice, and what is read off them.
+
+A draw from counts costs the same for a hundred people as for ten million.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """A generator of its own for each name, so that what else is computed does not change a result."""
+    return np.random.default_rng([seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32("\0".join(names).encode())])
+
+
+def bootstrap_counts(counts: np.ndarray, replicates: int, generator: np.random.Generator) -> np.ndarray:
+    """(replicates, cells): how often each cell is drawn when its rows are drawn with replacement."""
+    total = int(counts.sum())
+    return generator.multinomial(total, counts / total, size=replicates)
+
+
+def permuted_tables(table: np.ndarray, replicates: int, generator: np.random.Generator) -> np.ndarray:
+    """(replicates, groups, cells): tables with the same margins, as when rows change groups at random.
+
+    Each group in turn takes its number of rows from those that are left (multivariate hypergeometric).
+    """
+    sizes = table.sum(1)
+    left = np.repeat(table.sum(0)[None], replicates, 0)
+    drawn = np.zeros((replicates, *table.shape), np.int64)
+    for group, size in enumerate(sizes):
+        wanted, others = np.full(replicates, size), left.sum(1)
+        for cell in range(table.shape[1]):
+            others = others - left[:, cell]
+            drawn[:, group, cell] = generator.hypergeometric(left[:, cell], others, wanted)
+            wanted = wanted - drawn[:, group, cell]
+        left = left - drawn[:, group]
+    return drawn
+
+
+def permuted(code: np.ndarray, strata: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Group codes in random order within each stratum."""
+    mixed = np.argsort(generator.random(len(code)))
+    by_stratum = mixed[np.argsort(strata[mixed], kind="stable")]
+    shuffled = np.empty_like(code)
+    shuffled[np.argsort(strata, kind="stable")] = code[by_stratum]
+    return shuffled
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """Largest minus smallest along the last axis; nan where fewer than two are known."""
+    known = ~np.isnan(values)
+    top = np.where(known, values, -np.inf).max(-1)
+    bottom = np.where(known, values, np.inf).min(-1)
+    return np.where(known.sum(-1) > 1, top - bottom, np.nan)
+
+
+def least_ratio(values: np.ndarray) -> np.ndarray:
+    """Smallest over largest along the last axis; nan where fewer than two are known or the largest is not positive."""
+    known = ~np.isnan(values)
+    top = np.where(known, values, -np.inf).max(-1)
+    bottom = np.where(known, values, np.inf).min(-1)
+    fit = (known.sum(-1) > 1) & (top > 0)
+    return np.divide(bottom, top, out=np.full(top.shape, np.nan), where=fit)
+
+
+def share_as_large(null: np.ndarray, value: float) -> float:
+    """p-value: the share of draws at least as large, the observed one counted in (Phipson and Smyth, 2010,
+    doi 10.2202/1544-6115.1585), so that it is never 0."""
+    null = null[~np.isnan(null)]
+    if np.isnan(value) or not len(null):
+        return float("nan")
+    return float((1 + np.count_nonzero(null >= value - 1e-12)) / (1 + len(null)))
+
+
+def exact_difference(hits: np.ndarray, n: np.ndarray) -> float:
+    """p-value of the difference of two proportions: the share of all ways to deal the hits to the two groups that
+    differ at least as much (Fisher's exact test, ordered by the difference)."""
+    from scipy.stats import hypergeom
+
+    total, size = int(hits.sum()), n.astype(int)
+    first = np.arange(max(0, total - size[1]), min(size[0], total) + 1)
+    difference = np.abs(first / size[0] - (total - first) / size[1])
+    observed = abs(hits[0] / size[0] - hits[1] / size[1])
+    dealt = hypergeom(int(size.sum()), total, int(size[0]))
+    return float(min(1.0, dealt.pmf(first[difference >= observed - 1e-12]).sum()))
+
+
+def bias_corrected(draws: np.ndarray, estimate: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Bias-corrected percentile interval (Efron, 1981, doi 10.1080/01621459.1981.10477643) along the first axis.
+
+    Draws in which the statistic is undefined are left out; nan where nearly all are (fewer than 20 left).
+    """
+    from scipy.special import ndtr, ndtri
+
+    draws, estimate = np.asarray(draws, float), np.asarray(estimate, float)
+    ends = np.full((2, *estimate.shape), np.nan)
+    for index in np.ndindex(estimate.shape):
+        known = draws[(slice(None), *index)]
+        known = known[~np.isnan(known)]
+        if len(known) < 20 or np.isnan(estimate[index]):
+            continue
+        below = np.mean(known < estimate[index]) + np.mean(known == estimate[index]) / 2
+        shift = 2 * ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
+        tails = ndtr(shift + ndtri([0.5 - level / 2, 0.5 + level / 2]))
+        ends[(slice(None), *index)] = np.quantile(known, tails)
+    return ends[0], ends[1]
+
+
+def largest_difference(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the largest difference among several values, from bootstrap draws (replicates, groups).
+
+    All pairs at once, each scaled by its own standard error: the critical value is the ``level`` point of the largest
+    scaled deviation. The result is the largest lower and the largest upper end, so it reaches 0 when all may be equal.
+    """
+    first, second = np.triu_indices(len(values), 1)
+    scale = np.nanstd(draws, axis=0) ** 2
+    scale = np.sqrt(scale[first] + scale[second])
+    moving = scale > 0
+    if not moving.any():
+        return float("nan"), float("nan")
+    away = draws - values
+    worst = [
+        np.nanmax(np.abs(part[:, first[moving]] - part[:, second[moving]]) / scale[moving], axis=1)
+        for part in np.array_split(away, max(1, away.shape[0] // 200))
+    ]
+    critical = np.nanquantile(np.concatenate(worst), level)
+    difference = np.abs(values[first] - values[second])
+    return float(max(0.0, (difference - critical * scale).max())), float((difference + critical * scale).max())
