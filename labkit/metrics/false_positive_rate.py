@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import numpy as np
+
+from labkit.core.intervals import proportion
+from labkit.metrics import Binary
+
+
+def false_positive_rate(y_true: Binary, y_pred: Binary, weight: np.ndarray | None = None) -> float:
+    """The share of negatives that are answered positive, in [0, 1]; lower is better; nan without a negative."""
+    return proportion(y_pred == 1, y_true == 0, weight)
