@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from labkit.core.refused import unknown
+from labkit.core.refused import Refused, unknown
+from labkit.core.store import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Modality = Literal["image", "tabular", "text"]
+Kind = Literal["numeric", "categorical"]
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Feature:
     """
 
     name: str
-    kind: Literal["numeric", "categorical"]
+    kind: Kind
     low: float | None = None
     high: float | None = None
     categories: tuple[str, ...] = ()
@@ -31,7 +39,14 @@ class Feature:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "categories", tuple(self.categories))
+        asked = f"the feature {self.name}"
+        if self.kind not in get_args(Kind):
+            raise unknown(f"{asked} of a kind", str(self.kind), get_args(Kind))
+        object.__setattr__(self, "categories", tuple(str(c) for c in self.categories))
+        if len(set(self.categories)) != len(self.categories):
+            raise Refused(asked, "a category that is named twice", "one name a category")
+        if self.low is not None and self.high is not None and not self.low <= self.high:
+            raise Refused(asked, f"a range from {self.low} to {self.high}", "low <= high")
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Schema:
 
     Attributes:
         modality: "image" (n, channels, height, width), "tabular" (n, features) or "text" (n, tokens) of word numbers.
-        target: what is predicted, in words.
+        target: what is predicted, in words; for the user's own table the name of its column.
         shape: the shape of one input.
         bounds: the least and greatest value an input may hold, for images.
         features: the columns, for tables.
@@ -55,6 +70,15 @@ class Schema:
     features: tuple[Feature, ...] = ()
     vocabulary: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.modality not in get_args(Modality):
+            raise unknown("a schema of the modality", str(self.modality), get_args(Modality))
+        names = [f.name for f in self.features]
+        if len(set(names)) != len(names):
+            raise Refused("a schema", "a feature that is named twice", "one entry a column")
+        if self.bounds is not None and not (len(self.bounds) == 2 and self.bounds[0] < self.bounds[1]):
+            raise Refused("a schema", f"bounds {self.bounds}", "bounds (low, high) with low < high")
 
     def feature(self, name: str) -> Feature:
         """The column of that name; Refused when there is none."""
@@ -73,3 +97,102 @@ class Schema:
         if self.modality == "text":
             return [self.vocabulary[int(v)] for v in row if int(v) != 0]
         raise unknown("an input as text", self.modality, ("tabular", "text"))
+
+    def table(self) -> pd.DataFrame:
+        """One row a feature, to be looked at: kind, range, unit, categories, whether it can change or is a group."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "feature": f.name,
+                "kind": f.kind,
+                "low": f.low,
+                "high": f.high,
+                "unit": f.unit,
+                "categories": _listed(f.categories),
+                "immutable": f.immutable,
+                "group": f.name in self.groups,
+            }
+            for f in self.features or (self._only,)
+        )
+
+    @property
+    def _only(self) -> Feature:
+        """What each entry of an input is, where all are alike."""
+        if self.modality == "text":
+            return Feature("word", "categorical", categories=self.vocabulary)
+        low, high = self.bounds or (None, None)
+        return Feature("pixel", "numeric", low, high)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as TOML, to be read, edited and given back to ``labkit.data.open``."""
+        import tomli_w
+
+        facts = _stated(self)
+        if self.features:
+            facts["features"] = [_stated(f) for f in self.features]
+        return write_atomic(path, tomli_w.dumps(facts))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Schema:
+        """Read what ``save`` wrote, or what a person wrote in its form.
+
+        ``shape`` may be left out of a table's schema, and so may a feature's range or categories: they are then
+        taken from the data.
+
+        Raises:
+            Refused: no such file, not TOML, an unknown or missing key, a value of another type, a feature named twice.
+        """
+        asked = f"the schema {Path(path).name}"
+        try:
+            facts = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError) as error:
+            raise Refused(asked, f"{error}", "a TOML file as Schema.save writes it") from None
+        columns = facts.pop("features", [])
+        if not isinstance(columns, list) or not all(isinstance(c, dict) for c in columns):
+            raise Refused(asked, "features that are no tables", "[[features]] with name and kind for each column")
+        features = tuple(Feature(**_checked(Feature, c, f"a feature of {asked}")) for c in columns)
+        return cls(features=features, **_checked(cls, {"shape": [len(features)], **facts}, asked))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _stated(part: Schema | Feature) -> dict[str, Any]:
+    """The fields that say something, in the types that TOML has."""
+    said = {f.name: getattr(part, f.name) for f in fields(part) if getattr(part, f.name) != f.default}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in said.items()}
+
+
+_LISTS: dict[str, type] = {"shape": int, "bounds": float, "categories": str, "vocabulary": str, "groups": str}
+_VALUES: dict[str, type] = {"low": float, "high": float, "immutable": bool}
+
+
+def _checked(cls: type[Any], facts: Mapping[str, Any], asked: str) -> dict[str, Any]:
+    """The arguments for a Feature or Schema, refused when a key is unknown, missing or of another type."""
+    known = {f.name: f.default is MISSING for f in fields(cls)}
+    for key in facts:
+        if key not in known:
+            raise unknown(f"{asked} with the key", key, known)
+    missing = [key for key, needed in known.items() if needed and key not in facts]
+    if missing:
+        raise Refused(asked, f"no {', '.join(missing)}", f"a line for each: {', '.join(f'{m} = …' for m in missing)}")
+    return {key: _typed(value, key, asked) for key, value in facts.items()}
+
+
+def _typed(value: Any, key: str, asked: str) -> Any:
+    """A TOML value as the type that its key has; a whole number may stand where a fraction may."""
+    if key in _LISTS and isinstance(value, list):
+        return tuple(_one(v, _LISTS[key], key, asked) for v in value)
+    return _one(value, tuple if key in _LISTS else _VALUES.get(key, str), key, asked)
+
+
+def _one(value: Any, kind: type, key: str, asked: str) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        wanted = "a list" if kind is tuple else f"a value of type {kind.__name__}"
+        raise Refused(f"{asked}, {key}", repr(value), wanted)
+    return value

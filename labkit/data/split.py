@@ -34,6 +34,7 @@ class Split:
     texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", {g: _names(v) for g, v in self.groups.items()})
         freeze(self)
         sizes = {"x": len(self.x), "y": len(self.y)} | {g: len(v) for g, v in self.groups.items()}
         if self.texts:
@@ -70,6 +71,16 @@ class Split:
     def describe(self) -> dict[str, Any]:
         """Name, digest and size, as a provenance records them."""
         return {"name": self.name, "sha256": self.digest, "n": len(self)}
+
+
+def _names(values: Any) -> np.ndarray:
+    """Group names as fixed-width text, "" where missing: an array of objects has no digest."""
+    values = np.asarray(values)
+    if values.dtype.kind == "U":
+        return values
+    import pandas as pd
+
+    return np.where(pd.isna(values), "", values.astype(str)).astype(str)
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ def german() -> Dataset:
         held_out,
         target="a bad credit risk",
         classes=("good risk", "bad risk"),
-        features=[tabular.infer(train[f], immutable=f in _IMMUTABLE, unit=_UNITS.get(f, "")) for f in frame],
+        features=[tabular.infer(train[f], immutable=f in _IMMUTABLE, unit=_UNITS.get(f, "")) for f in map(str, frame)],
         groups={"sex": sex, "age_band": tabular.bands(frame["age"], (26,))},
         card=card,
     )
