@@ -1,0 +1,181 @@
+"""A metric bound to predictions: its value on any rows, in bootstrap draws, and in permutations of groups."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from labkit.core import method, progress, registry, resampling
+from labkit.core.intervals import Rate, wilson
+from labkit.core.refused import Refused
+from labkit.metrics import Labels
+from labkit.records.predict import Predictions
+
+Metric = Callable[..., float]
+# Up to so many different rows, draws are made from their counts; beyond, row by row.
+FEW = 256
+# Replicates are weighed in parts of at most so many numbers, to bound memory.
+PART = 4_000_000
+
+
+class Measure:
+    """One metric on one set of predictions.
+
+    Args:
+        metric: a name or a function of ``y_true``, ``y_pred``, ``y_proba`` (``y_score``), any of them.
+        p: the predictions.
+        positive: the index of the positive class; None where no class is (then only metrics of ``Labels`` work).
+        perfect: whether the answers are replaced by the truth, for what a model without error would show.
+    """
+
+    def __init__(
+        self, asked: str, metric: str | Metric, p: Predictions, positive: int | None, *, perfect: bool = False
+    ) -> None:
+        self.name = registry.label(metric)
+        self.function = registry.find("metrics", metric)
+        wanted = method.needs(self.function)
+        if positive is None and typing.get_type_hints(self.function, include_extras=True).get("y_true") != Labels:
+            raise Refused(
+                f"{asked} with {self.name}",
+                f"{len(p.classes)} classes and none named as positive",
+                "positive= with one of " + ", ".join(map(repr, p.classes[:6])),
+            )
+        self.options = method.bind("metrics", self.name, self.function, {}).options
+        offered = self._columns(asked, p, positive, perfect)
+        missing = [name for name in wanted if name not in offered]
+        if missing:
+            raise Refused(
+                f"{asked} with {self.name}",
+                f"a metric that needs {', '.join(missing)}; on offer: {', '.join(sorted(offered))}",
+                "predictions with probabilities" if p.proba is None else "a metric of y_true, y_pred and y_proba",
+            )
+        self.columns = {name: offered[name] for name in wanted}
+        # labkit's own metrics lie in [0, 1]; of others nothing is known.
+        self.most = 1.0 if self.function.__module__.startswith("labkit.metrics.") else float("inf")
+        self.weighs = "weight" in inspect.signature(self.function).parameters
+
+    def _columns(self, asked: str, p: Predictions, positive: int | None, perfect: bool) -> dict[str, np.ndarray]:
+        hint = typing.get_type_hints(self.function, include_extras=True).get("y_true")
+        raw = hint == Labels
+        answer = p.y if perfect else p.label
+        columns = {
+            "y_true": p.y if raw else (p.y == positive).astype(np.int64),
+            "y_pred": answer if raw else (answer == positive).astype(np.int64),
+        }
+        if p.proba is not None and positive is not None:
+            chance = (p.y == positive).astype(float) if perfect else p.proba[:, positive].astype(float)
+            columns |= {"y_proba": chance, "y_score": chance}
+        return columns
+
+    @property
+    def constant(self) -> bool:
+        """Whether every answer that the metric reads is the same."""
+        answers = [v for k, v in self.columns.items() if k != "y_true"]
+        return bool(answers) and all((v == v[0]).all() for v in answers)
+
+    def value(self, rows: Any = slice(None)) -> float:
+        """The metric on some rows; nan on none, and where it is not defined."""
+        part = {name: column[rows] for name, column in self.columns.items()}
+        if not len(next(iter(part.values()))):
+            return float("nan")
+        return self._call(part)
+
+    def _call(self, part: dict[str, np.ndarray]) -> float:
+        if self.weighs:
+            result = self.function(**part, **self.options)
+            return result if isinstance(result, Rate) else float(result)
+        try:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                result = float(self.function(**part, **self.options))
+        except Exception as error:
+            if "y_true" in part and len(np.unique(part["y_true"])) < 2:
+                return float("nan")
+            raise Refused(f"the metric {self.name}", f"it raises: {error}", "a metric of NumPy arrays") from error
+        # scikit-learn gives 0 or 1 for 0 of 0, and says so only in a warning.
+        return float("nan") if any("Undefined" in w.category.__name__ for w in said) else result
+
+    @cached_property
+    def compares_classes(self) -> bool:
+        """Whether the metric is undefined on one class alone, as AUC is: it then compares the classes."""
+        truth = self.columns.get("y_true")
+        return truth is not None and bool(np.isnan(self.value(truth == truth[0])))
+
+    @cached_property
+    def _cells(self) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+        """The different rows and which of them each row is, when they are few and the metric can weigh them."""
+        if not self.weighs:
+            return None
+        stacked = np.column_stack([column.astype(float) for column in self.columns.values()])
+        if len(stacked) > 50 * FEW and len(np.unique(stacked[: 50 * FEW], axis=0)) > FEW:
+            return None
+        distinct, code = np.unique(stacked, axis=0, return_inverse=True)
+        if len(distinct) > FEW:
+            return None
+        cells = {name: distinct[:, i].astype(column.dtype) for i, (name, column) in enumerate(self.columns.items())}
+        return cells, code.ravel()
+
+    def _weighed(self, cells: dict[str, np.ndarray], counts: np.ndarray) -> np.ndarray:
+        size = max(1, PART // int(np.prod(counts.shape[1:])))
+        parts = range(0, len(counts), size)
+        return np.concatenate([self.function(**cells, weight=counts[i : i + size], **self.options) for i in parts])
+
+    def bootstrap(self, rows: np.ndarray, replicates: int, generator: np.random.Generator) -> np.ndarray:
+        """(replicates,) of the metric on rows drawn with replacement from ``rows`` (positions)."""
+        if self._cells is not None:
+            cells, code = self._cells
+            counts = np.bincount(code[rows], minlength=len(next(iter(cells.values()))))
+            return self._weighed(cells, resampling.bootstrap_counts(counts, replicates, generator))
+        draws = np.empty(replicates)
+        for i in range(replicates):
+            progress.step(f"bootstrap of {self.name}", i, replicates)
+            draws[i] = self.value(generator.choice(rows, len(rows)))
+        return draws
+
+    def permuted(self, group: np.ndarray, count: int, replicates: int, generator: np.random.Generator) -> np.ndarray:
+        """(replicates, groups) of the metric when people change groups at random.
+
+        Args:
+            group: (n,) each row's group from 0 to ``count`` - 1, or -1 for rows that take no part.
+
+        A metric that compares classes keeps the number of each class in each group, since unequal base rates are no
+        unequal treatment by that metric.
+        """
+        part = np.flatnonzero(group >= 0)
+        truth = self.columns.get("y_true")
+        strata = truth[part] if truth is not None and self.compares_classes else np.zeros(len(part), np.int64)
+        if self._cells is not None:
+            cells, code = self._cells
+            width = len(next(iter(cells.values())))
+            counts = np.zeros((replicates, count, width), np.int64)
+            for stratum in np.unique(strata):
+                inside = part[strata == stratum]
+                table = np.bincount(group[inside] * width + code[inside], minlength=count * width)
+                counts += resampling.permuted_tables(table.reshape(count, width), replicates, generator)
+            return self._weighed(cells, counts)
+        draws = np.empty((replicates, count))
+        for i in range(replicates):
+            progress.step(f"permutations of {self.name}", i, replicates)
+            shuffled = resampling.permuted(group[part], strata, generator)
+            draws[i] = [self.value(part[shuffled == g]) for g in range(count)]
+        return draws
+
+    def interval(
+        self, rows: np.ndarray, replicates: int, generator: np.random.Generator
+    ) -> tuple[float, float, float, np.ndarray | None]:
+        """Value and 95 % interval on some rows: Wilson's for a proportion, else a bias-corrected bootstrap's draws."""
+        value = self.value(rows)
+        if isinstance(value, Rate):
+            low, high = wilson(value.hits, value.of)
+            return value, float(low), float(high), None
+        if np.isnan(value):
+            return value, value, value, None
+        draws = self.bootstrap(rows, replicates, generator)
+        low, high = resampling.bias_corrected(draws, np.asarray(value))
+        return value, float(low), float(high), draws

@@ -1,0 +1,85 @@
+"""What analyses of predictions have in common: provenance without any model, and which class is positive."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import labkit
+from labkit.core.record import Provenance
+from labkit.core.refused import Refused, unknown
+from labkit.records.predict import Predictions
+
+
+@dataclass
+class Statement:
+    """An analysis of predictions under way; at its end it says where the result came from."""
+
+    analysis: str
+    options: Mapping[str, Any]
+    seed: int
+    predictions: Mapping[str, Predictions]
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        for name, p in self.predictions.items():
+            if not isinstance(p, Predictions):
+                instead = "Predictions, from labkit.predict or Predictions.from_frame"
+                raise Refused(self.analysis, f"a {type(p).__name__} as {name}", instead)
+            if not len(p):
+                raise Refused(self.analysis, f"{name} without a row", "at least one prediction")
+
+    def provenance(self) -> Provenance:
+        """Where the result came from, with the time it took until now."""
+        sources = {name: {**p.provenance.data, "predictions": p.digest} for name, p in self.predictions.items()}
+        return Provenance(
+            analysis=self.analysis,
+            version=labkit.__version__,
+            options=self.options,
+            seed=self.seed,
+            model=next(iter(self.predictions.values())).provenance.model,
+            data=next(iter(sources.values())) if len(sources) == 1 else sources,
+            packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "scipy")}},
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - self.clock, 3),
+        )
+
+
+def positive_class(asked: str, p: Predictions, positive: int | str | None) -> int:
+    """The index of the class that counts as positive: the one named, or the 1 of {0, 1}.
+
+    Raises:
+        Refused: no class named where it is not plain; a number that means one class as an index and another as a
+            name (classes "1" and "2"); a class that no example has.
+    """
+    names = list(p.classes)
+    choose = "positive= with one of " + ", ".join(map(repr, names))
+    if positive is None:
+        if names not in (["0", "1"], ["False", "True"]):
+            raise Refused(asked, f"classes {', '.join(map(repr, names[:6]))} and none named as positive", choose)
+        found = 1
+    elif isinstance(positive, str):
+        if positive not in names:
+            raise unknown(f"{asked} with positive={positive!r}", positive, names)
+        found = names.index(positive)
+    else:
+        meant = {int(positive)} if 0 <= positive < len(names) else set()
+        meant |= {names.index(str(positive))} if str(positive) in names else set()
+        if len(meant) != 1:
+            given = f"positive={positive}, which " + (
+                f"is the position of {names[positive]!r} and the name of another class"
+                if meant
+                else f"is no class among {names}"
+            )
+            raise Refused(asked, given, choose)
+        found = meant.pop()
+    if not (p.y == found).any():
+        given = f"no example whose true class is {names[found]!r}, the positive one"
+        raise Refused(asked, given, "predictions on data that hold both classes, or another " + choose)
+    return found

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import numpy as np
+
+from labkit.core.method import Range
+from labkit.core.words import number, p_value
+from labkit.records.audit_groups import GroupAudit
+from labkit.records.finding import Finding
+
+
+def four_fifths(
+    audit: GroupAudit,
+    *,
+    ratio: Annotated[float, Range(0.5, 1.0), "the least impact ratio"] = 0.8,
+    alpha: Annotated[float, Range(0.0001, 0.2, log=True), "p below which a difference is more than chance"] = 0.05,
+) -> Iterable[Finding]:
+    """Whether each feature's lowest selection rate is at least four fifths of its highest, beside a test.
+
+    A ratio below 0.8 in few people may be chance, and one above it in many people may be real (29 CFR 1607.4(D)), so
+    ratio, interval and test always stand together. Only a ratio whose interval lies below the mark, with a difference
+    beyond chance, does not meet it.
+    """
+    if "selection_rate" not in audit.metrics:
+        says = "selection_rate was not among the metrics, and impact ratios are ratios of selection rates"
+        yield Finding(check="four_fifths", status="not_applicable", says=says)
+        return
+    m = audit.metric("selection_rate")
+    for f, feature in enumerate(audit.features):
+        yield _one(audit, m, f, feature, ratio, alpha)
+
+
+def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: float) -> Finding:
+    low_group, high_group = int(audit.lowest[m, f]), int(audit.highest[m, f])
+    about = {
+        "check": "four_fifths",
+        "criterion": f"impact ratio at least {ratio:g}",
+        "subject": feature,
+        "thresholds": {"ratio": ratio, "alpha": alpha},
+    }
+    if low_group < 0 or np.isnan(audit.ratio[m, low_group]):
+        says = f"no two groups of {feature} have a selection rate to compare, or nobody was selected"
+        return Finding(status="not_measured", says=says, **about)
+    value, low, high = (float(a[m, low_group]) for a in (audit.ratio, audit.ratio_low, audit.ratio_high))
+    p, n = float(audit.p[m, f]), int(audit.n[low_group] + audit.n[high_group])
+    by_chance = p >= alpha
+    if high < ratio and not by_chance:
+        status = "does_not_meet"
+    elif low >= ratio:
+        status = "meets"
+    else:
+        status = "inconclusive"
+    says = (
+        f"impact ratio {number(value, low, high)}, {audit.group[low_group]} over {audit.group[high_group]} in {n} people; "
+        f"equal groups fall below {audit.null_ratio05[m, f]:.2f} one time in 20; {p_value(p)}. "
+    )
+    if value < ratio:
+        says += "Below four fifths, but this may be chance." if by_chance else "Below four fifths and more than chance."
+    else:
+        says += "At least four fifths" + ("." if by_chance else ", but a real gap: the difference is more than chance.")
+    return Finding(status=status, says=says, estimate=value, low=low, high=high, n=n, **about)

@@ -1,0 +1,31 @@
+"""Numbers as a person reads them in a sentence."""
+
+from __future__ import annotations
+
+import math
+
+
+def share(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """A proportion as a natural frequency with its interval: "71 of 100 (64 to 78)"."""
+    digits = 0 if 0.095 <= value <= 0.905 or value in (0, 1) else 1
+    of_100 = f"{100 * value:.{digits}f} of 100"
+    return of_100 if math.isnan(low) else f"{of_100} ({100 * low:.{digits}f} to {100 * high:.{digits}f})"
+
+
+def number(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """A value with its 95 % interval: "0.71 (0.64 to 0.78)"."""
+    digits = 2 if abs(value) >= 0.095 or value == 0 else 3
+    plain = f"{value:.{digits}f}"
+    return plain if math.isnan(low) else f"{plain} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def p_value(p: float) -> str:
+    """A p-value: "p = 0.03", or its order of magnitude where it is small."""
+    if p >= 0.001:
+        return f"p = {p:.2g}"
+    return f"p = {p:.0e}" if p > 0 else "p < 1e-300"
+
+
+def spoken(name: str) -> str:
+    """A name in code as words: "selection rate"."""
+    return name.replace("_", " ")
