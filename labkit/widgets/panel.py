@@ -1,0 +1,171 @@
+"""One question asked of a model with widgets: choose a method, tune it, choose rows, run, see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from labkit.checks import check
+from labkit.core import registry
+from labkit.core.method import Param, Range, params
+from labkit.core.record import Record
+from labkit.core.refused import Refused
+from labkit.data.split import Dataset, Split
+from labkit.models.classifier import Classifier
+from labkit.views import figure, says
+from labkit.widgets.controls import Form
+from labkit.widgets.job import Job
+from labkit.widgets.questions import QUESTIONS, question, test_part
+from labkit.widgets.text import Text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+class Panel(W.VBox):
+    """A question with its controls, its picture, one sentence and what the checks found.
+
+    Args:
+        analysis: the name of the analysis, such as "explain" or "attack".
+        model: a Classifier.
+        data: a data set, of which the test part is used, or a split.
+        methods: the methods to choose from; by default every one of the kind.
+        rows: the rows to work on. Without it two fields choose them.
+        live: whether a changed control runs the analysis at once; otherwise Run does.
+        fixed: arguments of the analysis that get no control.
+
+    Attributes:
+        record: the last result; None until there is one.
+
+    Raises:
+        Refused: an analysis that no panel knows, an unknown method, rows that are not there.
+    """
+
+    def __init__(
+        self,
+        analysis: str,
+        model: Classifier,
+        data: Dataset | Split,
+        *,
+        methods: Sequence[str | Callable[..., Any]] | None = None,
+        rows: slice | Sequence[int] | None = None,
+        live: bool = True,
+        **fixed: Any,
+    ) -> None:
+        self._question = question(analysis)
+        if not self._question.fits(model, data):
+            fitting = [name for name, asked in QUESTIONS.items() if asked.fits(model, data)]
+            raise Refused(f"a panel for {analysis}", f"{model.name}, which it does not fit", f"{', '.join(fitting)}")
+        self._analysis = registry.find("analyses", analysis)
+        self._model, self._data, self._fixed, self._rows, self._live = model, data, fixed, rows, live
+        self.record: Record | None = None
+
+        self._methods = self._choose(methods)
+        self._tuned = W.VBox([]).add_class("lk-options")
+        self._options = Form((), self._changed)
+        self._asked = Form(self._asked_params(), self._changed)
+        self._where = Form(self._row_params(), self._changed)
+        self.job = Job(self._work, self._show, self._refuse)
+        self.sentence = Text(hook="lk-says")
+        self.findings = W.VBox([]).add_class("lk-findings")
+        self.picture = W.Output().add_class("lk-figure")
+        parts = [self._methods, self._tuned, self._asked, self._where, self.job, self.sentence, self.picture]
+        super().__init__([p for p in [*parts, self.findings] if p is not None])
+        self.add_class("lk-panel").add_class(f"lk-panel-{analysis}")
+        self._tune()
+        if live:
+            self.job.run()
+
+    def _choose(self, methods: Sequence[str | Callable[..., Any]] | None) -> Any:
+        """The list to choose methods from."""
+        kind = self._question.methods
+        if not kind:
+            return None
+        for method in methods or ():
+            registry.find(kind, method)
+        known = [(registry.label(m), m) for m in methods or registry.names(kind)]
+        look = {"description": "method", "style": {"description_width": "9em"}}
+        if self._question.several:
+            shown = W.SelectMultiple(options=known, value=(known[0][1],), rows=min(len(known), 6), **look)
+        else:
+            shown = W.Dropdown(options=known, **look)
+        shown.observe(lambda _: self._retune(), "value")
+        return shown.add_class("lk-method")
+
+    def _asked_params(self) -> list[Param]:
+        """What the analysis itself can be tuned in, and what this model and these data add."""
+        asked = {p.name: p for p in params(self._analysis) if p.help}
+        asked |= {p.name: p for p in self._question.params(self._model, self._data)}
+        return [p for p in asked.values() if p.name not in self._fixed]
+
+    def _row_params(self) -> list[Param]:
+        if self._rows is not None or not self._question.rows:
+            return []
+        n = len(test_part(self._data))
+        count = min(self._question.rows, n)
+        return [
+            Param("first_row", int, 0, Range(0, n - 1), help=f"of {n:,} test rows"),
+            Param("rows", int, count, Range(1, min(n, 16 * count)), help="how many"),
+        ]
+
+    def _tune(self) -> None:
+        """Controls for what the chosen method can be tuned in."""
+        if self._methods is None or self._question.several:
+            return
+        method = registry.find(self._question.methods, self._methods.value)
+        self._options = Form((p for p in params(method) if p.name not in self._fixed), self._changed)
+        self._tuned.children = (self._options,)
+
+    def _retune(self) -> None:
+        self._tune()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._live:
+            self.job.run()
+
+    def _work(self) -> Callable[[], Record]:
+        """The call that the controls describe, ready to be made in another thread."""
+        model, data, given, analysis = self._model, self._data, self._question.given, self._analysis
+        chosen = [] if self._methods is None else [self._methods.value]
+        if self._question.several:
+            chosen = [list(names) for names in chosen]
+        asked = {n: self._question.meaning.get(n, _as_it_is)(v) for n, v in self._asked.values.items()}
+        values = {**self._options.values, **asked, **self._fixed}
+        where = self._where.values
+        rows = self._rows
+        if where:
+            rows = slice(where["first_row"], where["first_row"] + where["rows"])
+        return lambda: analysis(*given(model, data, rows), *chosen, **values)
+
+    def _show(self, record: Record) -> None:
+        self.record = record
+        sentence = says(record)
+        self.sentence.say(sentence)
+        self.picture.outputs = (picture(figure(record), sentence),)
+        self.findings.children = tuple(
+            Text(str(found), hook=f"lk-{found.status.replace('_', '-')}") for found in check(record)
+        )
+
+    def _refuse(self, error: BaseException) -> None:
+        """A refusal is an answer too: say it where the picture would have been."""
+        self.record = None
+        self.picture.outputs = ()
+        self.findings.children = ()
+        self.sentence.say(str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def picture(drawn: go.Figure, sentence: str) -> dict[str, Any]:
+    """A figure as one notebook output: drawn by JupyterLab's own plotly, with the sentence where that is missing."""
+    from labkit.views._style import CONFIG
+
+    bundle = json.loads(drawn.to_json()) | {"config": CONFIG}
+    data = {"application/vnd.plotly.v1+json": bundle, "text/plain": sentence}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
