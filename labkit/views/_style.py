@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 
 # Okabe and Ito's eight colours, 2008; black is left to the ink.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
@@ -12,6 +13,9 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 DIVERGING = [[0, "#2166ac"], [0.5, "#f7f7f7"], [1, "#b2182b"]]
 NEUTRAL = "#7f7f7f"
 CONFIG = {"showSendToCloud": False, "displaylogo": False, "displayModeBar": False, "responsive": True}
+
+# A figure that is the last line of a cell takes these from plotly's renderer, not from the figure.
+pio.renderers["plotly_mimetype"].config.update(showSendToCloud=False, displaylogo=False, responsive=True)
 
 
 def base(title: str, x: str = "", y: str = "", height: int = 360) -> go.Figure:
