@@ -18,6 +18,11 @@ from labkit.records.predict import Predictions
 
 NAN = float("nan")
 MANY_VALUES = 20
+PER_GROUP = ("value", "low", "high", "hits", "of", "why", "ranked", "ratio", "ratio_low", "ratio_high")
+PER_FEATURE = (
+    *("highest", "lowest", "difference", "difference_low", "difference_high", "corrected"),
+    *("null95", "null99", "p", "least_ratio", "null_ratio05"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class _Feature:
     name: str
     groups: tuple[str, ...]
     code: np.ndarray
+
+    def counts(self, among: Any = slice(None)) -> np.ndarray:
+        """(groups,) people of each group, among all or some rows."""
+        code = self.code[among]
+        return np.bincount(code[code >= 0], minlength=len(self.groups))
 
 
 def audit_groups(
@@ -62,51 +72,37 @@ def audit_groups(
     metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     by = [by] if isinstance(by, str) else list(by)
     options = {"positive": positive, "replicates": replicates, "least": least, "least_of": least_of}
-    statement = Statement("audit_groups", options, seed, {"data": p})
     asked = "audit_groups"
+    statement = Statement(asked, options, seed, {"data": p})
     if not metrics or not by:
         raise Refused(asked, f"{len(metrics)} metrics by {len(by)} features", "at least one of each")
     if replicates < 100:
         raise Refused(f"{asked} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
     index = _positive(asked, p, positive, metrics)
     measures = [Measure(asked, m, p, index) for m in metrics]
-    names = [m.name for m in measures]
+    names = tuple(m.name for m in measures)
     if len(set(names)) < len(names):
         raise Refused(asked, f"metrics named {', '.join(names)}", "metrics of different names")
     features = [_feature(asked, p, b) for b in by]
-    truth = p.y == (1 if index is None else index)
-    cut = {"least": least, "least_of": least_of, "replicates": replicates, "seed": seed}
+    truth = None if index is None else p.y == index
     parts = []
     for i, (measure, feature) in enumerate(product(measures, features)):
-        progress.step("audit_groups", i, len(measures) * len(features))
-        parts.append(_one(measure, feature, truth, **cut))
-    progress.step("audit_groups", len(parts), len(parts))
-    table = [parts[i * len(features) : (i + 1) * len(features)] for i in range(len(measures))]
+        progress.step(asked, i, len(measures) * len(features))
+        parts.append(_one(measure, feature, truth, least, least_of, replicates, seed))
+    progress.step(asked, len(parts), len(parts))
     warnings = [*p.warnings, *dict.fromkeys(w for part in parts for w in part["warnings"])]
-    warnings += [
-        f"{int((f.code < 0).sum())} of {len(p)} people have no known {f.name}" for f in features if (f.code < 0).any()
-    ]
+    strangers = {f.name: int((f.code < 0).sum()) for f in features}
+    warnings += [f"{k} of {len(p)} people have no known {name}" for name, k in strangers.items() if k]
     status, reason = _status(parts, measures, features, p)
-    per_group = ("value", "low", "high", "hits", "of", "why", "ranked", "ratio", "ratio_low", "ratio_high")
-    stated = {k: np.array([np.concatenate([part[k] for part in row]) for row in table]) for k in per_group}
-    per_feature = (
-        "highest lowest difference difference_low difference_high corrected null95 null99 p least_ratio null_ratio05"
-    ).split()
-    compared = {k: np.array([[part[k] for part in row] for row in table]) for k in per_feature}
-    starts = np.cumsum([0] + [len(f.groups) for f in features])[:-1]
-    for k in ("highest", "lowest"):
-        compared[k] = np.where(compared[k] >= 0, compared[k] + starts, -1)
-    everybody = np.array(
-        [m.interval(np.arange(len(p)), replicates, resampling.stream(seed, m.name, "overall"))[:3] for m in measures]
-    )
-    everybody[[m.constant for m in measures]] = NAN
+    found = _tables(parts, len(measures), features)
+    overall = np.array([_overall(m, len(p), replicates, seed) for m in measures])
     return GroupAudit(
         provenance=statement.provenance(),
         status=status,
         reason=reason,
         warnings=tuple(warnings),
         positive="" if index is None else p.classes[index],
-        metrics=tuple(names),
+        metrics=names,
         features=tuple(f.name for f in features),
         n_total=len(p),
         replicates=replicates,
@@ -114,17 +110,33 @@ def audit_groups(
         least_of=least_of,
         group=np.array([g for f in features for g in f.groups]),
         feature_of=np.repeat(np.arange(len(features)), [len(f.groups) for f in features]),
-        n=np.concatenate([_counts(f, np.ones(len(p), bool)) for f in features]),
-        positives=np.concatenate([_counts(f, truth) for f in features]),
-        unknown=np.array([int((f.code < 0).sum()) for f in features]),
-        overall=everybody[:, 0],
-        overall_low=everybody[:, 1],
-        overall_high=everybody[:, 2],
-        p_holm=intervals.holm(compared["p"]),
-        perfect=_perfect(asked, metrics, p, index, features, stated["ranked"], starts),
-        **stated,
-        **compared,
+        n=np.concatenate([f.counts() for f in features]),
+        positives=np.concatenate([_positives(f, truth) for f in features]),
+        unknown=np.array(list(strangers.values())),
+        overall=overall[:, 0],
+        overall_low=overall[:, 1],
+        overall_high=overall[:, 2],
+        p_holm=intervals.holm(found["p"]),
+        perfect=_perfect(asked, metrics, p, index, features, found["ranked"]),
+        **found,
     )
+
+
+def _tables(parts: Sequence[dict[str, Any]], metrics: int, features: Sequence[_Feature]) -> dict[str, np.ndarray]:
+    """The parts put together: (metric, group) and (metric, feature) arrays."""
+    rows = [parts[i * len(features) : (i + 1) * len(features)] for i in range(metrics)]
+    found = {k: np.array([np.concatenate([part[k] for part in row]) for row in rows]) for k in PER_GROUP}
+    found |= {k: np.array([[part[k] for part in row] for row in rows]) for k in PER_FEATURE}
+    starts = np.cumsum([0] + [len(f.groups) for f in features])[:-1]
+    for k in ("highest", "lowest"):
+        found[k] = np.where(found[k] >= 0, found[k] + starts, -1)
+    return found
+
+
+def _overall(measure: Measure, n: int, replicates: int, seed: int) -> tuple[float, float, float]:
+    if measure.constant:
+        return NAN, NAN, NAN
+    return measure.interval(np.arange(n), replicates, resampling.stream(seed, measure.name, "overall"))[:3]
 
 
 def _positive(asked: str, p: Predictions, positive: int | str | None, metrics: Sequence[Any]) -> int | None:
@@ -156,15 +168,15 @@ def _feature(asked: str, p: Predictions, by: str | tuple[str, ...]) -> _Feature:
     return _Feature(name, tuple(" & ".join(c) for c in combined), code)
 
 
-def _counts(feature: _Feature, among: np.ndarray) -> np.ndarray:
-    return np.bincount(feature.code[among & (feature.code >= 0)], minlength=len(feature.groups))
+def _positives(feature: _Feature, truth: np.ndarray | None) -> np.ndarray:
+    """(groups,) people of the positive class; -1 where no class is named as positive."""
+    return np.full(len(feature.groups), -1) if truth is None else feature.counts(truth)
 
 
 def _one(
     measure: Measure,
     feature: _Feature,
-    truth: np.ndarray,
-    *,
+    truth: np.ndarray | None,
     least: int,
     least_of: int,
     replicates: int,
@@ -172,7 +184,7 @@ def _one(
 ) -> dict[str, Any]:
     """One metric over one feature: its groups, and how they compare."""
     size = len(feature.groups)
-    n, positives = _counts(feature, np.ones(len(truth), bool)), _counts(feature, truth)
+    n, positives = feature.counts(), _positives(feature, truth)
     value, low, high, hits, of = (np.full(size, NAN) for _ in range(5))
     draws = np.full((replicates, size), NAN)
     why = [""] * size
@@ -187,7 +199,7 @@ def _one(
         if isinstance(found[0], intervals.Rate):
             hits[g], of[g] = found[0].hits, found[0].of
             enough[g] &= found[0].of >= least_of
-        elif measure.compares_classes:
+        elif measure.compares_classes and truth is not None:
             enough[g] &= min(positives[g], n[g] - positives[g]) >= least_of
         if drawn is not None:
             draws[:, g] = drawn
@@ -246,10 +258,7 @@ def _compared(
     ranked = np.flatnonzero(part["ranked"])
     value, hits, of = part["value"][ranked], part["hits"][ranked], part["of"][ranked]
     if len(ranked) < 2:
-        return dict.fromkeys(
-            ("difference", "difference_low", "difference_high", "corrected", "null95", "null99", "p", "least_ratio",
-             "null_ratio05"), NAN,
-        ) | {"highest": -1, "lowest": -1}  # fmt: skip
+        return dict.fromkeys(PER_FEATURE, NAN) | {"highest": -1, "lowest": -1}
     difference = float(resampling.spread(value))
     if not np.isnan(of).any():
         low, high = intervals.largest_difference(hits, of)
@@ -286,16 +295,17 @@ def _perfect(
     index: int | None,
     features: Sequence[_Feature],
     ranked: np.ndarray,
-    starts: np.ndarray,
 ) -> np.ndarray:
     """(metric, feature): the largest difference over the same groups when every answer is right."""
     found = np.full((len(metrics), len(features)), NAN)
     for i, metric in enumerate(metrics):
         measure = Measure(asked, metric, p, index, perfect=True)
+        start = 0
         for j, feature in enumerate(features):
-            compared = np.flatnonzero(ranked[i, starts[j] : starts[j] + len(feature.groups)])
-            values = np.array([float(measure.value(feature.code == g)) for g in compared])
-            found[i, j] = resampling.spread(values) if len(values) else NAN
+            compared = np.flatnonzero(ranked[i, start : start + len(feature.groups)])
+            start += len(feature.groups)
+            values = [float(measure.value(feature.code == g)) for g in compared]
+            found[i, j] = resampling.spread(np.array(values)) if values else NAN
     return found
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from labkit.core.method import Range
 from labkit.core.words import number, p_value, spoken
 from labkit.records.audit_groups import GroupAudit
-from labkit.records.finding import Finding
+from labkit.records.finding import Finding, FindingStatus
 
 
 def disparity(
@@ -27,7 +27,7 @@ def disparity(
 
 
 def _one(audit: GroupAudit, m: int, f: int, subject: str, tolerance: float, alpha: float) -> Finding:
-    about = {
+    about: dict[str, Any] = {
         "check": "disparity",
         "criterion": f"largest difference at most {tolerance:g}",
         "subject": subject,
@@ -42,15 +42,15 @@ def _one(audit: GroupAudit, m: int, f: int, subject: str, tolerance: float, alph
     p, n = float(audit.p_holm[m, f]), int(audit.n[audit.feature_of == f].sum())
     beyond = p < alpha
     if beyond and low > tolerance:
-        status = "does_not_meet"
+        status: FindingStatus = "does_not_meet"
     elif high <= tolerance:
         status = "meets"
     else:
         status = "inconclusive"
     groups = int(audit.ranked[m, audit.feature_of == f].sum())
     says = (
-        f"{number(value, low, high)} between {audit.group[top]} and {audit.group[bottom]}, the largest among {groups} "
-        f"groups ({n} people); chance alone reaches {audit.null95[m, f]:.2g} one time in 20; "
+        f"{subject}: {number(value, low, high)} between {audit.group[top]} and {audit.group[bottom]}, the largest among "
+        f"{groups} groups ({n} people); chance alone reaches {audit.null95[m, f]:.2g} one time in 20; "
         f"{p_value(p)} after Holm's correction."
     )
     if status == "inconclusive":

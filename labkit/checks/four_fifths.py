@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from labkit.core.method import Range
 from labkit.core.words import number, p_value
 from labkit.records.audit_groups import GroupAudit
-from labkit.records.finding import Finding
+from labkit.records.finding import Finding, FindingStatus
 
 
 def four_fifths(
@@ -34,7 +34,7 @@ def four_fifths(
 
 def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: float) -> Finding:
     low_group, high_group = int(audit.lowest[m, f]), int(audit.highest[m, f])
-    about = {
+    about: dict[str, Any] = {
         "check": "four_fifths",
         "criterion": f"impact ratio at least {ratio:g}",
         "subject": feature,
@@ -47,13 +47,13 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
     p, n = float(audit.p[m, f]), int(audit.n[low_group] + audit.n[high_group])
     by_chance = p >= alpha
     if high < ratio and not by_chance:
-        status = "does_not_meet"
+        status: FindingStatus = "does_not_meet"
     elif low >= ratio:
         status = "meets"
     else:
         status = "inconclusive"
     says = (
-        f"impact ratio {number(value, low, high)}, {audit.group[low_group]} over {audit.group[high_group]} in {n} people; "
+        f"impact ratio by {feature} {number(value, low, high)}, {audit.group[low_group]} over {audit.group[high_group]} in {n} people; "
         f"equal groups fall below {audit.null_ratio05[m, f]:.2f} one time in 20; {p_value(p)}. "
     )
     if value < ratio:
