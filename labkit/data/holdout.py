@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from labkit.core.refused import Refused
+
 
 def holdout(keys: Iterable[bytes], y: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     """A mask of about ``share`` of each class, the same on every machine; equal keys are never on both sides.
@@ -17,6 +19,10 @@ def holdout(keys: Iterable[bytes], y: np.ndarray, share: float, seed: int = 0) -
     Args:
         keys: for each row the bytes that identify its input.
         y: (n,) class indices. A key with several labels counts to the class of its first row.
+        share: above 0; 1 holds out everything.
+
+    Raises:
+        Refused: too few rows for both sides to have one.
     """
     salt = seed.to_bytes(8, "little", signed=True)
     ranks = np.array([int.from_bytes(hashlib.sha256(salt + k).digest()[:8], "big") for k in keys], np.uint64)
@@ -28,4 +34,7 @@ def holdout(keys: Iterable[bytes], y: np.ndarray, share: float, seed: int = 0) -
         # The bound lies between two keys, so rows of one key fall together.
         bound = np.sort(ranks[rows])[round(share * len(rows)) :][:1]
         held[rows] = ranks[rows] < bound if len(bound) else True
+    if not held.any() or (held.all() and share < 1):
+        given = f"{len(y)} rows, {len(first)} of them different, of {len(np.unique(kind))} classes"
+        raise Refused(f"a share of {share:g} held out for testing", given, "more rows, or another share")
     return held

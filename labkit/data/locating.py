@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -61,8 +62,11 @@ def fetch(
                 data = answer.read(_LIMIT + 1)
             raw = inflate(data, url + file)
             verify(raw, sha256, url + file, "another source")
-        except (OSError, ValueError) as error:  # Refused is a ValueError: try the next address
+        except (OSError, HTTPException) as error:
             failed.append(f"{url}: {error}")
+            continue
+        except Refused as refusal:
+            failed.append(f"{url}: {refusal.given}")
             continue
         write_atomic(cache_folder() / name / file, data)
         return raw

@@ -14,6 +14,7 @@ from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
 
 OTHER, UNKNOWN = "(other)", "(unknown)"
+_MOST_GROUPS = 20
 
 
 def labels(column: pd.Series, missing: str = UNKNOWN) -> np.ndarray:
@@ -25,10 +26,13 @@ def labels(column: pd.Series, missing: str = UNKNOWN) -> np.ndarray:
     return np.where(absent, missing, column.astype(object).astype(str).to_numpy(dtype=object)).astype(str)
 
 
-def infer(column: pd.Series, *, immutable: bool = False, unit: str = "") -> Feature:
-    """What a column of training data is: numeric with its range, or categorical with "(other)" as code 0."""
+def infer(column: pd.Series, *, immutable: bool = False, unit: str = "", numeric: bool = False) -> Feature:
+    """What a column of training data is: numeric with its range, or categorical with "(other)" as code 0.
+
+    ``numeric`` asks for numbers whatever the column's type is.
+    """
     name = str(column.name)
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    if numeric or (pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)):
         values = numbers(column)
         return Feature(name, "numeric", float(values.min()), float(values.max()), immutable=immutable, unit=unit)
     names = sorted(set(labels(column).tolist()) - {OTHER})
@@ -42,7 +46,8 @@ def numbers(column: pd.Series) -> np.ndarray:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         raise Refused(asked, "values that are not numbers", 'kind = "categorical" in the schema, or numbers') from None
-    bad = ~np.isfinite(values.astype(np.float32))
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(values.astype(np.float32))
     if bad.any():
         lines = ", ".join(str(i) for i in np.flatnonzero(bad)[:5])
         raise Refused(
@@ -63,6 +68,14 @@ def _codes(column: pd.Series, feature: Feature) -> np.ndarray:
         return numbers(column)
     code = {name: i for i, name in enumerate(feature.categories)}
     return np.array([code.get(name, 0) for name in labels(column)], np.float32)
+
+
+def group_names(column: pd.Series) -> np.ndarray:
+    """Group names, "" where missing; refused for a quantity, whose values are no groups."""
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > _MOST_GROUPS:
+        given = f"a quantity with {column.nunique()} values"
+        raise Refused(f"groups by {column.name}", given, f"bands of it, at most {_MOST_GROUPS}")
+    return labels(column, missing="")
 
 
 def keys(frame: pd.DataFrame) -> list[bytes]:

@@ -21,8 +21,8 @@ _FULL = {
 }
 _SYSTEM = [Path("/usr/share/datasets/fashion-mnist")]
 _URLS = [
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 ]
 _HINT = "apt-get install dataset-fashion-mnist"
 _CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
