@@ -132,7 +132,7 @@ def test_a_source_file_is_short_and_calls_nothing_dangerous(path: Path) -> None:
 def test_no_machine_path_or_registry_host_is_written_down() -> None:
     # Put together here, so that this file does not hold what it looks for.
     words = ["/" + "work/", "/" + "tmp/", "/" + "root/", "py" + "pi.org", "python" + "hosted", "deb." + "debian.org"]
-    words += ["registry." + "npmjs", "files." + "pythonhosted"]
+    words.append("registry." + "npmjs")
     found = []
     for path in tracked():
         if path.suffix in {".gz", ".npz", ".safetensors", ".png", ".lk"}:

@@ -15,6 +15,7 @@ from labkit.core.record import Record
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
+from labkit.records.finding import SHAPES, Finding
 from labkit.views import figure, says
 from labkit.widgets.controls import Form
 from labkit.widgets.job import Job
@@ -145,10 +146,10 @@ class Panel(W.VBox):
         self.record = record
         sentence = says(record)
         self.sentence.say(sentence)
-        self.picture.outputs = (picture(figure(record), sentence),)
-        self.findings.children = tuple(
-            Text(str(found), hook=f"lk-{found.status.replace('_', '-')}") for found in check(record)
-        )
+        drawn = figure(record)
+        self.picture.layout.min_height = f"{drawn.layout.height or 360}px"  # or the page jumps while it is redrawn
+        self.picture.outputs = (picture(drawn, sentence),)
+        self.findings.children = tuple(Text(_line(found), hook="lk-finding") for found in check(record))
 
     def _refuse(self, error: BaseException) -> None:
         """A refusal is an answer too: say it where the picture would have been."""
@@ -160,6 +161,11 @@ class Panel(W.VBox):
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _line(found: Finding) -> str:
+    """A finding with its status in words, since a shape alone tells a newcomer nothing."""
+    return f"{SHAPES[found.status]} {found.status.replace('_', ' ')} · {str(found).partition(' ')[2]}"
 
 
 def picture(drawn: go.Figure, sentence: str) -> dict[str, Any]:

@@ -45,10 +45,6 @@ def test_part(data: Data) -> Split:
     return data.test if isinstance(data, Dataset) else data
 
 
-def _inputs(model: Classifier, data: Data, rows: Any) -> tuple[Any, ...]:
-    return model, test_part(data)[rows].x
-
-
 def _examples(model: Classifier, data: Data, rows: Any) -> tuple[Any, ...]:
     return model, test_part(data)[rows]
 
@@ -87,7 +83,7 @@ def _bounded(model: Classifier, data: Data) -> bool:
 
 
 QUESTIONS = {
-    "explain": Question("Explain", _inputs, "attributions", rows=4),
+    "explain": Question("Explain", _examples, "attributions", rows=4),
     "attack": Question("Attack", _examples, "attacks", rows=16, params=_threat, fits=_bounded),
     "robustness_curve": Question(
         "Robustness",
