@@ -134,6 +134,12 @@ def choices(method: Callable[..., Any], name: str) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
+def promises(method: Callable[..., Any]) -> tuple[str, ...]:
+    """What a method says of its result: the texts in its annotated return type, such as "complete" or "lower"."""
+    hint = typing.get_type_hints(method, include_extras=True).get("return")
+    return tuple(e for e in getattr(hint, "__metadata__", ()) if isinstance(e, str))
+
+
 def bind(kind: str, name: str, method: Callable[..., Any], options: Mapping[str, Any]) -> Spec:
     """A Spec with every tunable filled in; a misspelt, mistyped or out-of-range option is refused."""
     known = {p.name: p for p in params(method)}

@@ -1,0 +1,92 @@
+"""Running an attribution: supplied with what it names, checked, summed over the embedding, row by row the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labkit.analyses._guard import Run, batched
+from labkit.core.draws import Draws
+from labkit.core.method import Spec, call
+from labkit.core.refused import Refused
+from labkit.models.classifier import Classifier
+
+Facts = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is explained: inputs, targets and baselines of one model."""
+
+    model: Classifier
+    x: np.ndarray
+    target: np.ndarray
+    baseline: np.ndarray
+
+    def tensors(self, rows: slice) -> dict[str, Any]:
+        """Some rows by the names that methods ask for, in memory of their own: nothing reaches the data."""
+        arrays = {"x": self.x, "target": self.target, "baseline": self.baseline}
+        return {"model": self.model} | {k: self.model.tensor(v[rows]).clone() for k, v in arrays.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """A method with its options, as a function of model, x, target, baseline and draws."""
+
+    function: Callable[..., Any]
+    spec: Spec
+    batch_size: int
+
+    def __call__(self, model: Classifier, x: Tensor, target: Tensor, baseline: Tensor, generator: Draws) -> Tensor:
+        return self.with_facts(model=model, x=x, target=target, baseline=baseline, generator=generator)[0]
+
+    def with_facts(self, **offered: Any) -> tuple[Tensor, Facts]:
+        """Values like x, and what else the method says of each row."""
+        result = call(self.function, self.spec, {**offered, "batch_size": self.batch_size})
+        values, facts = unpacked(result)
+        shape = offered["x"].shape
+        if values.shape[:-1] == shape:  # taken in the embedding: its width is summed
+            values = values.sum(-1)
+        if values.shape != shape:
+            given = f"an attribution of shape {tuple(values.shape)} for inputs of shape {tuple(shape)}"
+            raise Refused(self.spec.name, given, "one value for each entry of the input")
+        return values.detach().float(), facts
+
+
+def unpacked(result: Any) -> tuple[Tensor, Facts]:
+    """A method gives its values, or its values and named facts, each with the rows first."""
+    values, facts = result if isinstance(result, tuple) else (result, {})
+    if not isinstance(values, Tensor):
+        raise Refused("the result of a method", f"a {type(values).__name__}", "a tensor, or (tensor, {name: tensor})")
+    return values, facts
+
+
+def gather(
+    run: Run, what: str, function: Callable[[slice], tuple[Tensor, Facts]], n: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Values and facts of all rows, computed in batches."""
+    kept: list[Facts] = []
+
+    def part(rows: slice) -> Tensor:
+        values, facts = function(rows)
+        kept.append(facts)
+        return values
+
+    values = batched(run, what, part, n).numpy()
+    return values, {k: torch.cat([f[k].detach().cpu() for f in kept]).numpy() for k in kept[0]}
+
+
+def refuse_not_finite(asked: str, what: str, values: np.ndarray) -> None:
+    """Refuse rows with NaN or infinity, the usual mark of half precision that overflows."""
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))
+    if len(bad):
+        raise Refused(
+            asked,
+            f"{what} that are NaN or infinite on {len(bad)} of {len(values)} rows (first: {bad[0]})",
+            "a model whose values stay finite from baseline to input: in half precision, the same model in float32",
+        )

@@ -1,0 +1,25 @@
+"""Forward and backward passes that several attributions share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from labkit.models.classifier import Forward
+
+
+def score(logits: Tensor, target: Tensor) -> Tensor:
+    """(n,) logits of each row's target; with k stacked copies of the rows, (k * n,)."""
+    return logits.gather(1, target.repeat(len(logits) // len(target))[:, None])[:, 0]
+
+
+def gradient(forward: Forward, z: Tensor, target: Tensor) -> Tensor:
+    """Gradient of each row's target logit at ``z``; zero where ``z`` does not reach the output."""
+    with torch.enable_grad():
+        z = z.detach().requires_grad_()
+        # a copy goes in: a model whose first layer works in place would change the values themselves
+        out = score(forward(z.clone()), target)
+    if not out.requires_grad:
+        return torch.zeros_like(z)
+    (found,) = torch.autograd.grad(out.sum(), z, allow_unused=True)
+    return torch.zeros_like(z) if found is None else found

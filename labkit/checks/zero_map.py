@@ -1,0 +1,31 @@
+"""Is there a picture at all?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from labkit.core.method import Range
+from labkit.records.explain import Explanation
+from labkit.records.finding import Finding
+
+
+def zero_map(
+    record: Explanation,
+    *,
+    most: Annotated[float, Range(0, 1), "share of maps that may be the same everywhere"] = 0.05,
+) -> Finding:
+    """Maps with one value everywhere rank nothing: gradients that vanish, a layer without support for the target."""
+    flat = np.ptp(record.attribution.reshape(len(record), -1), axis=1) == 0
+    share = float(flat.mean())
+    which = f" (first: example {int(flat.argmax())})" if flat.any() else ""
+    return Finding(
+        check="zero_map",
+        status="meets" if share <= most else "does_not_meet",
+        says=f"{int(flat.sum())} of {len(record)} maps by {record.method} are the same everywhere{which}.",
+        estimate=share,
+        n=len(record),
+        criterion=f"at most {most:.0%} of the maps are the same everywhere",
+        thresholds={"most": most},
+    )

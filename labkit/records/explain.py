@@ -1,0 +1,93 @@
+"""Explanation: an attribution with the evidence for and against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+
+from labkit.core.record import Dims, Record, check_dims, freeze
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One faithfulness measure of an attribution.
+
+    Attributes:
+        values: one score an example; nan where it could not be computed. Empty when the measure does not apply.
+        better: "lower", "higher", or "" when neither end is better in itself.
+        more: what else the measure gives, each with the examples first.
+        controls: the same measure of maps that explain nothing, by their name: "random", "constant", "input" (how far
+            each entry is from the baseline).
+        not_applicable: why the measure does not apply, if it does not.
+    """
+
+    values: Annotated[np.ndarray, Dims("example")]
+    better: str = ""
+    more: Mapping[str, np.ndarray] = field(default_factory=dict)
+    controls: Mapping[str, Score] = field(default_factory=dict)
+    not_applicable: str = ""
+
+    def __post_init__(self) -> None:
+        freeze(self)
+        check_dims(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation(Record):
+    """Attributions of one method for some examples, and what they are worth.
+
+    Attributes:
+        method, options: the attribution and every tunable's value.
+        complete: whether the method promises to add up to ``change``.
+        x: the inputs; baseline: what they are compared with.
+        attribution: like x, for the target's logit.
+        target: the class explained; predicted: the class that the model answers; y: the true class, when known.
+        proba, baseline_proba: the target's probability at the input and at the baseline.
+        change: the target's logit at the input minus that at the baseline.
+        classes: the class names.
+        modality: "image", "tabular" or "text".
+        names: the columns' names, for tables.
+        texts: each example's entries as a person reads them, for tables and text; "" for padding.
+        facts: what the method says of each example, such as the "steps" it took.
+        scores: the faithfulness measures by name.
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = False
+    x: Annotated[np.ndarray, Dims("example", "...")]
+    baseline: Annotated[np.ndarray, Dims("example", "...")]
+    attribution: Annotated[np.ndarray, Dims("example", "...")]
+    target: Annotated[np.ndarray, Dims("example")]
+    predicted: Annotated[np.ndarray, Dims("example")]
+    y: Annotated[np.ndarray, Dims("example")] | None = None
+    proba: Annotated[np.ndarray, Dims("example")]
+    baseline_proba: Annotated[np.ndarray, Dims("example")]
+    change: Annotated[np.ndarray, Dims("example")]
+    classes: tuple[str, ...]
+    modality: str
+    names: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
+    facts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shapes = {name: getattr(self, name).shape for name in ("x", "baseline", "attribution")}
+        if len(set(shapes.values())) != 1:
+            raise TypeError(f"an Explanation whose parts differ in shape: {shapes}")
+        for name, score in self.scores.items():
+            if not score.not_applicable and len(score.values) != len(self):
+                raise TypeError(f"{len(score.values)} values of {name} for {len(self)} examples")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def control(self) -> np.ndarray | None:
+        """The same method's attribution on a copy of the model with random weights, if it was computed."""
+        score = self.scores.get("randomized_weights")
+        return None if score is None else score.more.get("attribution")

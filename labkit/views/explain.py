@@ -1,0 +1,190 @@
+"""How an explanation looks: the map beside the input, beside the same method on random weights, and what it is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from labkit.core.intervals import clopper_pearson
+from labkit.records.explain import Explanation
+from labkit.views._style import COLOURS, DASHES, DIVERGING, NEUTRAL, base
+
+GREY = [[0, "#111111"], [1, "#ffffff"]]
+IMAGES, ENTRIES, BARS = 4, 3, 12  # examples shown of images and of other inputs, and bars for each
+
+
+def figure(record: Explanation) -> go.Figure:
+    """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables and text: the
+    largest entries as bars, with the control beside. The control is scaled to the attribution's largest value."""
+    return _images(record) if record.modality == "image" else _bars(record)
+
+
+def rows(record: Explanation) -> pd.DataFrame:
+    """One entry of one input a row: where it is, its value, its attribution, and the control's."""
+    at = np.indices(record.x.shape).reshape(record.x.ndim, -1)
+    table: dict[str, Any] = {"example": at[0], "target": np.array(record.classes)[record.target][at[0]]}
+    if record.modality == "image":
+        table |= {"channel": at[1], "row": at[2], "column": at[3]}
+    else:
+        table |= {"position": at[1]} if record.x.ndim == 2 else {f"axis {i}": at[i] for i in range(1, record.x.ndim)}
+        if record.names:
+            table["feature"] = np.array(record.names)[at[1]]
+        if record.texts:
+            table["value"] = [text for texts in record.texts for text in texts]
+    if "value" not in table:
+        table["value"] = record.x.ravel()
+    table["attribution"] = record.attribution.ravel()
+    if record.control is not None:
+        table["control"] = record.control.ravel()
+    return pd.DataFrame(table)
+
+
+def says(record: Explanation) -> str:
+    """What the first-ranked entries have in common, and what speaks for and against the ranking."""
+    n, noun = len(record), {"image": "pixels", "text": "words"}.get(record.modality, "features")
+    many = f"{n} example{'s' if n > 1 else ''}"
+    deletion, parts = record.scores.get("deletion"), []
+    if deletion is not None and not deletion.not_applicable:
+        random = deletion.controls["random"].values
+        lower = int((deletion.values < random).sum())
+        low, high = clopper_pearson(lower, n)
+        parts.append(
+            f"removing them first leaves an area under the deletion curve of {deletion.values.mean():.2f} against "
+            f"{random.mean():.2f} in random order (lower in {lower} of {n}, 95 % interval of the share {low:.2f} to "
+            f"{high:.2f})"
+        )
+    for name, words in (
+        ("planted_truth", "a planted truth is found to"),
+        ("randomized_weights", "with random weights the map correlates"),
+    ):
+        score = record.scores.get(name)
+        if score is not None and not score.not_applicable and np.isfinite(score.values).any():
+            parts.append(f"{words} {np.nanmean(score.values):.2f}")
+    worth = "; ".join(parts) or "no faithfulness measure was taken"
+    return f"The {noun} that {record.method} ranks first for the target's score, {many}: {worth}."
+
+
+def _limit(values: np.ndarray) -> float:
+    return float(np.abs(values).max()) or 1.0
+
+
+def _images(record: Explanation) -> go.Figure:
+    shown, control = min(IMAGES, len(record)), record.control
+    deletion = record.scores.get("deletion")
+    columns = ["input", "attribution", *(["random weights"] if control is not None else [])]
+    if deletion is not None and not deletion.not_applicable:
+        columns.append("deletion")
+    titles = [_heading(record, i, column) for i in range(shown) for column in columns]
+    figure = make_subplots(
+        shown, len(columns), subplot_titles=titles, horizontal_spacing=0.04, vertical_spacing=0.3 / (shown + 1)
+    )
+    figure.update_layout(base(f"{record.method}: input and attribution", height=90 + 190 * shown).layout)
+    figure.update_annotations(font_size=12)
+    for i in range(shown):
+        pictures = [(record.x[i].mean(0), GREY, None), (record.attribution[i].sum(0), DIVERGING, 1.0)]
+        if control is not None:
+            pictures.append((control[i].sum(0), DIVERGING, 1.0))
+        for j, (picture, scale, limit) in enumerate(pictures):
+            _picture(figure, picture, scale, limit, (i, j), bar=i == 0 and j == len(pictures) - 1)
+        if deletion is not None and columns[-1] == "deletion":
+            _curves(figure, record, i, len(columns))
+    return figure
+
+
+def _heading(record: Explanation, i: int, column: str) -> str:
+    if column == "input":
+        return f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}"
+    if column == "attribution":
+        return f"attribution, ±{_limit(record.attribution[i].sum(0)):.2g}"
+    if column == "deletion":
+        return f"deletion, area {record.scores['deletion'].values[i]:.2f}"
+    return f"random weights, r = {record.scores['randomized_weights'].values[i]:.2f}"
+
+
+def _picture(
+    figure: go.Figure, values: np.ndarray, scale: list[Any], limit: float | None, at: tuple[int, int], bar: bool
+) -> None:
+    """One map; a signed one is drawn as a share of its largest value, with zero in the middle of the colours."""
+    row, column = at[0] + 1, at[1] + 1
+    signed = limit is not None
+    trace = go.Heatmap(
+        z=values / _limit(values) if signed else values,
+        colorscale=scale,
+        zmin=-limit if limit is not None else None,
+        zmax=limit,
+        showscale=bar,
+        colorbar={"title": {"text": "share of largest"}, "tickvals": [-1, 0, 1], "thickness": 12, "len": 0.5}
+        if bar
+        else None,
+        customdata=values,
+        hovertemplate="row %{y}, column %{x}: %{customdata:.3g}<extra></extra>",
+    )
+    figure.add_trace(trace, row=row, col=column)
+    place = figure.get_subplot(row, column)
+    figure.update_xaxes(visible=False, constrain="domain", row=row, col=column)
+    figure.update_yaxes(
+        visible=False, autorange="reversed", constrain="domain", scaleanchor=place.yaxis.anchor, row=row, col=column
+    )
+
+
+def _curves(figure: go.Figure, record: Explanation, i: int, column: int) -> None:
+    """The target's probability as the first-ranked pixels go, for the method and in random order."""
+    deletion = record.scores["deletion"]
+    curves = {record.method: deletion.more["curve"][i], "random order": deletion.controls["random"].more["curve"][i]}
+    for j, (name, curve) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=np.linspace(0, 1, len(curve)),
+            y=curve,
+            mode="lines",
+            name=f"deletion: {name}",
+            line={"color": COLOURS[0] if j == 0 else NEUTRAL, "dash": DASHES[j]},
+            showlegend=i == 0,
+            row=i + 1,
+            col=column,
+        )
+    last = i + 1 == min(IMAGES, len(record))
+    figure.update_xaxes(title_text="share removed" if last else None, row=i + 1, col=column)
+    figure.update_yaxes(range=[0, 1.02], row=i + 1, col=column)
+
+
+def _bars(record: Explanation) -> go.Figure:
+    shown, control = min(ENTRIES, len(record)), record.control
+    maps = record.attribution.reshape(len(record), -1)
+    count = min(BARS, maps.shape[1])
+    titles = [f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}" for i in range(shown)]
+    figure = make_subplots(shown, 1, subplot_titles=titles, vertical_spacing=0.3 / (shown + 1))
+    height = 110 + shown * (50 + 22 * count)
+    figure.update_layout(base(f"{record.method}: largest contributions", height=height).layout, barmode="group")
+    for i in range(shown):
+        order = [p for p in np.argsort(-np.abs(maps[i]), kind="stable") if _label(record, i, p)][:count][::-1]
+        labels = [_label(record, i, p) for p in order]
+        series = {"attribution": maps[i]}
+        if control is not None:
+            other = control[i].ravel()
+            series["random weights, scaled"] = other * (_limit(maps[i]) / _limit(other))
+        for j, (name, values) in reversed(list(enumerate(series.items()))):
+            figure.add_bar(
+                y=labels,
+                x=values[order],
+                orientation="h",
+                name=name,
+                marker_color=COLOURS[0] if j == 0 else NEUTRAL,
+                showlegend=i == 0,
+                row=i + 1,
+                col=1,
+            )
+        figure.update_xaxes(zeroline=True, row=i + 1, col=1)
+    figure.update_xaxes(title_text=f"contribution to the target's score, by {record.method}", row=shown, col=1)
+    return figure
+
+
+def _label(record: Explanation, i: int, position: int) -> str:
+    """An entry in the reader's words, unlike any other's; "" for padding."""
+    text = record.texts[i][position] if record.texts else f"{record.x[i].ravel()[position]:g}"
+    if record.names:
+        return f"{record.names[position]} = {text}"
+    return f"{text} · {position + 1}" if text else ""
