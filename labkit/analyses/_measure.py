@@ -57,7 +57,8 @@ class Measure:
             )
         self.columns = {name: offered[name] for name in wanted}
         # labkit's own metrics lie in [0, 1]; of others nothing is known.
-        self.most = 1.0 if self.function.__module__.startswith("labkit.metrics.") else float("inf")
+        own = self.function.__module__.startswith("labkit.metrics.")
+        self.least, self.most = (0.0, 1.0) if own else (-np.inf, np.inf)
         self.weighs = "weight" in inspect.signature(self.function).parameters
 
     def _columns(self, asked: str, p: Predictions, positive: int | None, perfect: bool) -> dict[str, np.ndarray]:
@@ -78,6 +79,16 @@ class Measure:
         """Whether every answer that the metric reads is the same."""
         answers = [v for k, v in self.columns.items() if k != "y_true"]
         return bool(answers) and all((v == v[0]).all() for v in answers)
+
+    @cached_property
+    def better(self) -> int:
+        """1 when the truth scores above its opposite under this metric, -1 when below, 0 when alike or unknown."""
+        truth = np.array([0, 0, 1, 1])
+        right, wrong = (
+            self._call({name: truth if name == "y_true" else answer for name in self.columns})
+            for answer in (truth, 1 - truth)
+        )
+        return 0 if np.isnan(right) or np.isnan(wrong) else int(np.sign(right - wrong))
 
     def value(self, rows: Any = slice(None)) -> float:
         """The metric on some rows; nan on none, and where it is not defined."""
@@ -177,5 +188,5 @@ class Measure:
         if np.isnan(value):
             return value, value, value, None
         draws = self.bootstrap(rows, replicates, generator)
-        low, high = resampling.bias_corrected(draws, np.asarray(value))
-        return value, float(low), float(high), draws
+        low, high = resampling.bias_corrected(draws, value)
+        return value, max(low, self.least), min(high, self.most), draws

@@ -149,6 +149,17 @@ def ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: f
     return np.where(plenty, large[0], small[0]), np.where(plenty, large[1], small[1])
 
 
+def mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval for the mean of independent values; nan for fewer than two."""
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = float(stdtrit(len(values) - 1, 0.5 + level / 2)) * np.std(values, ddof=1) / np.sqrt(len(values))
+    middle = np.mean(values)
+    return float(middle - half), float(middle + half)
+
+
 def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Interval for the largest difference among several proportions.
 

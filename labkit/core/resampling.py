@@ -87,25 +87,27 @@ def exact_difference(hits: np.ndarray, n: np.ndarray) -> float:
     return float(min(1.0, dealt.pmf(first[difference >= observed - 1e-12]).sum()))
 
 
-def bias_corrected(draws: np.ndarray, estimate: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Bias-corrected percentile interval (Efron, 1981, doi 10.1080/01621459.1981.10477643) along the first axis.
+def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> tuple[float, float]:
+    """Bias-corrected percentile interval from bootstrap draws (Efron, 1981, doi 10.1080/01621459.1981.10477643).
 
-    Draws in which the statistic is undefined are left out; nan where nearly all are (fewer than 20 left).
+    Where resampling itself moves the statistic by more than half of its spread, as it does a calibration error near 0,
+    percentiles would miss the truth; the interval is then the pivotal one (2 estimate - percentile). Draws in which
+    the statistic is undefined are left out; nan when fewer than 20 are left.
     """
     from scipy.special import ndtr, ndtri
 
-    draws, estimate = np.asarray(draws, float), np.asarray(estimate, float)
-    ends = np.full((2, *estimate.shape), np.nan)
-    for index in np.ndindex(estimate.shape):
-        known = draws[(slice(None), *index)]
-        known = known[~np.isnan(known)]
-        if len(known) < 20 or np.isnan(estimate[index]):
-            continue
-        below = np.mean(known < estimate[index]) + np.mean(known == estimate[index]) / 2
-        shift = 2 * ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
-        tails = ndtr(shift + ndtri([0.5 - level / 2, 0.5 + level / 2]))
-        ends[(slice(None), *index)] = np.quantile(known, tails)
-    return ends[0], ends[1]
+    known = np.asarray(draws, float)
+    known = known[~np.isnan(known)]
+    if len(known) < 20 or np.isnan(estimate):
+        return float("nan"), float("nan")
+    tails = np.array([0.5 - level / 2, 0.5 + level / 2])
+    if abs(known.mean() - estimate) > known.std() / 2:
+        low, high = 2 * estimate - np.quantile(known, tails[::-1])
+        return float(low), float(high)
+    below = np.mean(known < estimate) + np.mean(known == estimate) / 2
+    shift = 2 * ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
+    low, high = np.quantile(known, ndtr(shift + ndtri(tails)))
+    return float(low), float(high)
 
 
 def largest_difference(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
