@@ -183,10 +183,10 @@ class Measure:
         """Value and 95 % interval on some rows: Wilson's for a proportion, else a bias-corrected bootstrap's draws."""
         value = self.value(rows)
         if isinstance(value, Rate):
-            low, high = wilson(value.hits, value.of)
-            return value, float(low), float(high), None
+            ends = wilson(value.hits, value.of)
+            return value, float(ends[0]), float(ends[1]), None
         if np.isnan(value):
             return value, value, value, None
         draws = self.bootstrap(rows, replicates, generator)
         low, high = resampling.bias_corrected(draws, value)
-        return value, max(low, self.least), min(high, self.most), draws
+        return value, float(max(low, self.least)), float(min(high, self.most)), draws
