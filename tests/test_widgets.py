@@ -126,6 +126,13 @@ def test_a_refusal_is_handed_on(where: str) -> None:
     assert job.state == "failed" and isinstance(seen.failed[0], Refused) and not seen.shown
 
 
+def test_a_result_that_cannot_be_shown_fails_visibly() -> None:
+    failed: list[BaseException] = []
+    job = Job(lambda: lambda: 0, lambda result: 1 / result, failed.append)
+    job.run()
+    assert job.state == "failed" and isinstance(failed[0], ZeroDivisionError) and not job.start.disabled
+
+
 def test_stop_ends_the_work_at_its_next_step() -> None:
     async def test() -> None:
         seen, begun = Seen(), threading.Event()

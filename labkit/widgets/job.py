@@ -124,6 +124,11 @@ class Job(W.HBox):
         self._finish()
 
     def _finish(self) -> None:
+        if self._error is None and not self._again:
+            try:
+                self._show(self._result)
+            except Exception as error:  # a view that fails would otherwise fail unseen, in a task of the loop
+                self._error = error
         error, seconds = self._error, time.monotonic() - self._began
         self.state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
         self.start.disabled, self.halt.disabled = False, True
@@ -132,7 +137,5 @@ class Job(W.HBox):
         self.text.say(f"{self.state} after {seconds:.1f} s")
         if self._again:
             self.run()
-        elif self.state == "done":
-            self._show(self._result)
         elif self.state == "failed" and error is not None:
             self._fail(error)
