@@ -1,0 +1,307 @@
+"""The command line. Heavy libraries are imported by the command that needs them, so that ``--help`` answers at once.
+
+Exit codes: 0 done; 1 a criterion is not met, with ``--fail-on``, or a report is not intact; 2 refused input;
+3 interrupted, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli.terminal import STATUSES, Lines, show, summary, tell
+from labkit.core.refused import Refused
+
+if TYPE_CHECKING:
+    from labkit.data.split import Dataset, Split
+    from labkit.models.classifier import Classifier
+
+DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
+OPTIONS = click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
+SEED = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
+
+
+def data_options(command: Any) -> Any:
+    """How a command is told which data to use."""
+    for option in (
+        click.option("--group", "groups", multiple=True, help="A sensitive column of your own table; repeatable."),
+        click.option("--target", help="The column to predict, of your own table."),
+        click.option("--data", "data", help="A data set by name, or a file or folder of your own."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="labkit")
+def cli() -> None:
+    """Explain, attack and audit deep-learning models, with numbers that can be believed.
+
+    MODEL is the name of a reference model (labkit list models) or a .safetensors file written by labkit.models.save.
+    """
+
+
+@cli.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@data_options
+@click.option("--plan", default="default", show_default=True, help="A .toml file, or the name of one of labkit's own.")
+@click.option("--out", default="build/report", show_default=True, help="The report's folder.")
+@click.option("--rows", type=int, help="At most so many examples in every step.")
+@click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
+def audit(
+    models: tuple[str, ...],
+    data: str | None,
+    target: str | None,
+    groups: tuple[str, ...],
+    plan: str,
+    out: str,
+    rows: int | None,
+    fail_on: tuple[str, ...],
+) -> int:
+    """Run a plan on models and write a report. Without MODEL, audit every reference model.
+
+    Interrupted, the same command goes on where it stopped.
+    """
+    import labkit as lk
+
+    opened = [_model(m) for m in models] or None
+    report = lk.audit(opened, _data(data, target, groups), plan, out, rows=rows, listen=Lines())
+    summary(report.findings, Path(out))
+    return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("method", default="integrated_gradients")
+@data_options
+@click.option("--rows", default=8, show_default=True, help="How many test examples.")
+@click.option("--class", "label", type=int, help="The class to explain, by number; by default the predicted one.")
+@click.option("--out", help="A folder for the record, its table and its picture.")
+@OPTIONS
+@SEED
+def explain(
+    model: str,
+    method: str,
+    data: str | None,
+    target: str | None,
+    groups: tuple[str, ...],
+    rows: int,
+    label: int | None,
+    out: str | None,
+    options: tuple[str, ...],
+    seed: int,
+) -> int:
+    """What each input contributes to an answer, by METHOD, and whether that can be believed."""
+    import labkit as lk
+
+    classifier, split = _model_and_split(model, data, target, groups, rows)
+    tuned = _options("attributions", method, options)
+    return show(lk.explain(classifier, split, method, target=label, seed=seed, **tuned), out)
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("method", default="pgd")
+@data_options
+@click.option("--rows", default=64, show_default=True, help="How many test examples.")
+@click.option("--eps", type=float, help="The budget, in the data's units.")
+@click.option("--norm", default="linf", show_default=True, help="linf or l2.")
+@click.option("--out", help="A folder for the record, its table and its picture.")
+@OPTIONS
+@SEED
+def attack(
+    model: str,
+    method: str,
+    data: str | None,
+    target: str | None,
+    groups: tuple[str, ...],
+    rows: int,
+    eps: float | None,
+    norm: str,
+    out: str | None,
+    options: tuple[str, ...],
+    seed: int,
+) -> int:
+    """Change inputs within a budget so that the answer turns, by METHOD."""
+    import labkit as lk
+
+    classifier, split = _model_and_split(model, data, target, groups, rows)
+    tuned = _options("attacks", method, options)
+    return show(lk.attack(classifier, split, method, eps=eps, norm=norm, seed=seed, **tuned), out)
+
+
+@cli.command()
+@click.argument("table")
+@click.option("--y", required=True, help="The column of true labels.")
+@click.option("--pred", help="The column of predicted labels.")
+@click.option("--score", help="The column with the probability of the positive answer.")
+@click.option("--threshold", type=float, help="The score from which an answer is positive.")
+@click.option("--by", "by", multiple=True, required=True, help="A column of groups; repeatable.")
+@click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
+@click.option("--out", help="A folder for a whole report.")
+@click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
+def bias(
+    table: str,
+    y: str,
+    pred: str | None,
+    score: str | None,
+    threshold: float | None,
+    by: tuple[str, ...],
+    positive: str | None,
+    out: str | None,
+    fail_on: tuple[str, ...],
+) -> int:
+    """What predictions do to groups of people, from a TABLE of predictions alone: no model is needed."""
+    import labkit as lk
+    from labkit.data.reading import read_table
+    from labkit.report import plan as plans
+
+    path = Path(table)
+    frame, _ = read_table(path)
+    predictions = lk.Predictions.from_frame(
+        frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=path.name
+    )
+    plan = plans.load("bias", positive=positive)
+    report = lk.audit(predictions, plan=plan, out=out, listen=Lines() if out else None)
+    for outcome in report.of(str(report.subjects[0]["name"])):
+        click.echo(outcome.says)
+        tell(outcome.findings)
+    if out:
+        summary(report.findings, Path(out))
+    return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--seeds", default=1, show_default=True, help="How many runs; the best on validation data is kept.")
+@click.option("--budget", default=1.0, show_default=True, help="The share of the recipe's epochs to run.")
+@click.option("--device", default="auto", show_default=True)
+@click.option("--out", default="build/zoo", show_default=True, help="Where weights, card and curves go.")
+def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
+    """Train a reference model by its RECIPE (labkit list recipes). Interrupted, the same command goes on."""
+    import labkit as lk
+    from labkit.training.shipping import train as run
+
+    click.echo(lk.says(run(recipe, device=device, seeds=seeds, out=out, budget=budget)))
+    click.echo(f"in {out}")
+    return DONE
+
+
+@cli.command("list")
+@click.argument("kind", required=False)
+def list_(kind: str | None) -> int:
+    """What there is: every kind, or the names of one KIND (attacks, attributions, models, recipes ...)."""
+    from labkit.core import registry
+
+    known = {**{k: registry.names for k in registry.FOLDERS}, "models": _models, "plans": _plans}
+    if kind is None:
+        for name in sorted(known):
+            click.echo(f"{name + ':':<16}{', '.join(known[name](name))}")
+        return DONE
+    for name in known.get(kind, registry.names)(kind):
+        click.echo(name)
+    return DONE
+
+
+@cli.command()
+@click.argument("folder")
+def verify(folder: str) -> int:
+    """Recompute every digest of the report in FOLDER; exit with 1 when something was changed."""
+    import labkit as lk
+
+    found = lk.verify(folder)
+    click.echo(str(found))
+    return DONE if found.intact else NOT_MET
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> int:
+    """Open JupyterLab on this machine at the first notebook. Further ARGUMENTS go to JupyterLab."""
+    from labkit.cli.jupyter import start
+
+    return start(arguments)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command line as a function: says what went wrong on stderr, and returns the exit code."""
+    try:
+        code = cli.main(list(arguments), prog_name="labkit", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except Refused as refused:
+        click.echo(str(refused), err=True)
+        return REFUSED
+    except click.Abort:
+        click.echo("\ninterrupted; the same command goes on where this stopped", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return REFUSED
+
+
+def main() -> None:
+    """The console script."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _model(name: str) -> Classifier | str:
+    """A file as a model; a name as it is, since the audit opens reference models itself."""
+    import labkit as lk
+
+    path = Path(name)
+    return lk.open(path) if path.suffix or path.exists() else name
+
+
+def _data(name: str | None, target: str | None, groups: tuple[str, ...]) -> Dataset | str | None:
+    """A file or folder as a data set; a name as it is."""
+    import labkit as lk
+
+    if name is None or name in lk.names("datasets"):
+        if target or groups:
+            raise Refused("--target or --group", f"data {name or 'of the model'}", "a table of your own, with --data")
+        return name
+    if Path(name).suffix or Path(name).exists():
+        return lk.data.open(name, target=target, groups=groups)
+    return lk.data.load(name)
+
+
+def _model_and_split(
+    model: str, data: str | None, target: str | None, groups: tuple[str, ...], rows: int
+) -> tuple[Classifier, Split]:
+    from labkit.report.subject import subjects
+
+    if rows < 1:
+        raise Refused(f"--rows {rows}", str(rows), "at least one row")
+    (subject,) = subjects(_model(model), _data(data, target, groups))
+    return subject.classifier(), subject.split("test", rows)
+
+
+def _options(kind: str, name: str, given: Iterable[str]) -> dict[str, Any]:
+    """``-o steps=40`` as the method's own types; refused when misspelt, of another type or out of range."""
+    from labkit.core import method, registry
+
+    pairs = [text.partition("=") for text in given]
+    for option, mark, _ in pairs:
+        if not mark:
+            raise Refused(f"-o {option}", option, "-o name=value")
+    spec = method.bind(kind, name, registry.find(kind, name), {option: value for option, _, value in pairs})
+    return {option: spec.options[option] for option, _, _ in pairs}
+
+
+def _models(kind: str) -> tuple[str, ...]:
+    import labkit as lk
+
+    return tuple(lk.zoo.names())
+
+
+def _plans(kind: str) -> tuple[str, ...]:
+    from labkit.report.plan import names
+
+    return names()

@@ -1,0 +1,68 @@
+"""What the command line prints, and the files that single results go to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from labkit.core.record import Record
+    from labkit.records.finding import Finding
+    from labkit.report.evidence import Outcome
+
+STATUSES = ("does_not_meet", "inconclusive", "not_measured")
+
+
+class Lines:
+    """One line a step on the terminal: what, and how long it took or that it was there already."""
+
+    def __init__(self) -> None:
+        self.open = False
+
+    def __call__(self, what: str, outcome: Outcome | None) -> None:
+        if outcome is None:
+            click.echo(f"  {what:<72.72} ", nl=False)
+            self.open = True
+            return
+        if not self.open:
+            click.echo(f"  {what:<72.72} kept")
+            return
+        self.open = False
+        mark = {"not_measured": "not measured", "contradicted": "contradicted"}.get(outcome.status, "")
+        click.echo(f"{outcome.seconds:6.1f} s  {mark}".rstrip())
+
+
+def summary(findings: Iterable[Finding], out: Path) -> None:
+    counts: Counter[str] = Counter(f.status for f in findings)
+    click.echo()
+    click.echo(", ".join(f"{counts[s]} {s.replace('_', ' ')}" for s in ("meets", *STATUSES)))
+    click.echo(f"report: {out / 'index.html'}")
+
+
+def tell(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"  {finding}")
+
+
+def show(record: Record, out: str | None) -> int:
+    """Say what a record says and what the checks find; keep record, table and picture when asked to."""
+    import labkit as lk
+
+    click.echo(lk.says(record))
+    tell(lk.check(record))
+    if out:
+        from labkit.core.store import write_atomic
+        from labkit.report.evidence import table
+        from labkit.views._static import svg
+
+        stem = Path(out) / record.kind
+        lk.save(record, stem.with_suffix(".lk"))
+        if record.status != "not_measured":
+            write_atomic(stem.with_suffix(".csv"), table(lk.rows(record)))
+            write_atomic(stem.with_suffix(".svg"), svg(lk.figure(record), name=record.kind, describe=lk.says(record)))
+        click.echo(f"in {out}")
+    return 0

@@ -1,0 +1,175 @@
+"""A report as one HTML file: no script, no request, nothing in it but what autoescape let through and our own drawings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import labkit as lk
+from labkit.records.finding import SHAPES, Finding
+from labkit.report import evidence as ev
+from labkit.report import plain, wording
+from labkit.report.evidence import Outcome
+from labkit.report.folder import slug
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from labkit.report.audit import Report
+
+ROWS_SHOWN = 40
+CELL = 160
+INSIDE = ("info", "not_applicable")
+
+
+def page(report: Report, content: Mapping[str, bytes]) -> str:
+    """The report's page. ``content`` are the files already in its folder, whose digests it prints."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    room = Environment(
+        loader=PackageLoader("labkit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    room.filters |= {"number": number, "interval": interval, "cell": cell, "slug": slug}
+    documents = {name: data for name, data in content.items() if name.startswith("evidence/")}
+    return room.get_template("report.html.j2").render(
+        report=report,
+        plan=report.plan,
+        names=[str(s["name"]) for s in report.subjects],
+        sections=_sections(report),
+        table=_findings(report),
+        plain=plain.summary(report),
+        untested=_untested(report),
+        wording=wording,
+        shapes=SHAPES,
+        files=_files(report, content),
+        evidence_sha256=ev.sha256(ev.dump({n: ev.sha256(d) for n, d in sorted(documents.items())})),
+        view=_view,
+    )
+
+
+def _sections(report: Report) -> list[dict[str, Any]]:
+    """The sections that have outcomes, each with its subjects and their outcomes."""
+    found = []
+    for key, (title, lead) in wording.SECTIONS.items():
+        parts = [(s["name"], [o for o in report.of(s["name"]) if o.step.section == key]) for s in report.subjects]
+        parts = [(name, outcomes) for name, outcomes in parts if outcomes]
+        if parts:
+            found.append({"id": key, "title": title, "lead": lead, "parts": parts})
+    return found
+
+
+def _findings(report: Report) -> list[dict[str, Any]]:
+    """The rows of the findings table, by subject; what only informs stays in its section."""
+    return [
+        {
+            "subject": subject["name"],
+            "rows": [
+                {"outcome": outcome, "finding": found, "criterion": report.plan.criterion(found.check)}
+                for outcome in report.of(subject["name"])
+                for found in outcome.findings or _none(outcome)
+                if found.status not in INSIDE
+            ],
+        }
+        for subject in report.subjects
+    ]
+
+
+def _none(outcome: Outcome) -> tuple[Finding, ...]:
+    """A step that was refused stands in the table too."""
+    if outcome.status != "not_measured":
+        return ()
+    return (Finding(check=outcome.step.analysis, status="not_measured", says=outcome.says),)
+
+
+def _untested(report: Report) -> list[dict[str, str]]:
+    """What the plan asked and no number answers, and what the plan did not ask."""
+    gaps = [
+        {"what": f"{o.subject}: {o.step.question}", "why": _capital(o.reason or o.record.reason)}  # type: ignore[union-attr]
+        for o in report.outcomes
+        if o.status == "not_measured"
+    ]
+    return gaps + [{"what": o.what, "why": o.why} for o in report.plan.outside]
+
+
+def _files(report: Report, content: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    return [(name, ev.sha256(data)) for name, data in sorted(content.items()) if name.endswith((".json", ".toml"))]
+
+
+def _view(outcome: Outcome) -> dict[str, Any]:
+    """Picture, table and words of one outcome."""
+    record = outcome.record
+    shown: dict[str, Any] = {"title": "", "svg": None, "missing": "", "columns": [], "rows": [], "more": 0}
+    if record is None or record.status == "not_measured":
+        return shown
+    rows = lk.rows(record)
+    shown |= {
+        "columns": [str(c) for c in rows.columns],
+        "rows": _cells(rows.head(ROWS_SHOWN)),
+        "more": max(0, len(rows) - ROWS_SHOWN),
+        "csv": f"figures/{slug(outcome.subject)}/{slug(outcome.step.id)}.csv",
+        "does_not_show": wording.DOES_NOT_SHOW.get(record.kind, wording.DOES_NOT_SHOW_OTHERWISE),
+        "options": json.dumps(ev.plain(record.provenance.options), ensure_ascii=False),
+    }
+    return shown | _picture(outcome)
+
+
+def _picture(outcome: Outcome) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    from labkit.views._static import svg
+    from labkit.views._static.scale import plain as text
+
+    figure = lk.figure(outcome.record)  # type: ignore[arg-type]
+    name = f"{slug(outcome.subject)}-{slug(outcome.step.id)}"
+    title = text(figure.layout.title.text)
+    try:
+        # The one place where markup is trusted: an SVG that our own drawing made, whose text its writer escaped.
+        return {"svg": Markup(svg(figure, name=name, describe=outcome.says, heading=False)), "title": title}
+    except NotImplementedError as error:
+        return {"missing": str(error), "title": title}
+
+
+def _cells(rows: pd.DataFrame) -> list[list[str]]:
+    return [[cell(v) for v in row] for row in rows.itertuples(index=False)]
+
+
+def cell(value: Any) -> str:
+    """One table cell as text: three or four digits, a dash for what is missing, long text cut."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return number(value)
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return text if len(text) <= CELL else f"{text[:CELL]}…"
+
+
+def number(value: float | None) -> str:
+    """Four digits at most; an en dash for what was not measured."""
+    if value is None or not math.isfinite(value):
+        return "–" if value is None or math.isnan(value) else "∞" if value > 0 else "−∞"
+    size = abs(value)
+    text = f"{value:.3f}" if 0.001 <= size < 10 or value == 0 else f"{value:.3g}"
+    return f"{round(value):,}" if size >= 1000 else (text.rstrip("0").rstrip(".") or "0").replace("-", "−")
+
+
+def interval(found: Finding) -> str:
+    """An estimate with its interval, in one cell."""
+    if found.estimate is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return number(found.estimate)
+    return f"{number(found.estimate)} ({number(found.low)} to {number(found.high)})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

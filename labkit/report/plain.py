@@ -1,0 +1,148 @@
+"""The report's first page: what was tested and found, in at most 250 plain words, without an overall score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labkit.core import intervals
+from labkit.report import wording
+from labkit.report.evidence import Outcome
+
+if TYPE_CHECKING:
+    from labkit.report.audit import Report
+
+WORDS = 250
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The plain page's sentences, in four lists."""
+
+    asked: tuple[str, ...]
+    found: tuple[str, ...]
+    missing: tuple[str, ...]
+    todo: tuple[str, ...]
+
+    @property
+    def words(self) -> int:
+        return sum(len(s.split()) for s in (*self.asked, *self.found, *self.missing, *self.todo))
+
+
+def summary(report: Report) -> Summary:
+    """At most 250 words. The least important findings are left to the table when there is no room."""
+    found = sorted(
+        ((rank, i, text) for i, o in enumerate(report.outcomes) for rank, text in _sentences(o)), key=lambda s: s[0]
+    )
+    kept = Summary(_asked(report), (), _missing(report), _todo(report))
+    chosen: list[tuple[int, str]] = []
+    for _, i, text in found:
+        if kept.words + sum(len(t.split()) for _, t in chosen) + len(text.split()) <= WORDS:
+            chosen.append((i, text))
+    return Summary(kept.asked, tuple(t for _, t in sorted(chosen, key=lambda c: c[0])), kept.missing, kept.todo)
+
+
+def _asked(report: Report) -> tuple[str, ...]:
+    names = [str(s["name"]) for s in report.subjects]
+    counts: Counter[str] = Counter(f.status for f in report.findings)
+    parts = [
+        f"{counts[status]} {word}"
+        for status, word in (
+            ("meets", "met"),
+            ("does_not_meet", "not met"),
+            ("inconclusive", "inconclusive"),
+            ("not_measured", "not measured"),
+        )
+        if counts[status]
+    ]
+    purpose = (report.plan.about.purpose.strip(),) if report.plan.about.purpose.strip() else ()
+    return (*purpose, f"Tested: {_join(names)}. Criteria, fixed before any result was seen: {_join(parts) or 'none'}.")
+
+
+def _missing(report: Report) -> tuple[str, ...]:
+    by_step: dict[str, list[str]] = {}
+    for outcome in report.outcomes:
+        if outcome.status == "not_measured":
+            by_step.setdefault(wording.SECTIONS[outcome.step.section][0].rstrip("?").lower(), []).append(
+                outcome.subject
+            )
+    gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_step.items())
+    outside = [o.what.rstrip(".").lower() for o in report.plan.outside[:4]]
+    return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
+
+
+def _todo(report: Report) -> tuple[str, ...]:
+    seen = {f.status for f in report.findings} | {o.status for o in report.outcomes}
+    if any(f.status != "meets" for f in report.controls.findings):
+        return ("Do not rely on this report: a test failed on its planted control.",)
+    return tuple(text for status, text in wording.NEXT.items() if status in seen)[:3]
+
+
+def _sentences(outcome: Outcome) -> list[tuple[int, str]]:
+    """Sentences about one outcome with their rank: 0 is the first to be kept."""
+    record: Any = outcome.record
+    if record is None or record.status == "not_measured":
+        return []
+    if record.status == "contradicted":
+        return [(0, f"{outcome.subject}: {outcome.step.question} Contradicted: {record.reason}")]
+    tell = _TELL.get(record.kind)
+    return tell(outcome.subject, record) if tell else []
+
+
+def _predictions(name: str, record: Any) -> list[tuple[int, str]]:
+    right, n = int((record.label == record.y).sum()), len(record.y)
+    return [(0, f"{name}: of 100 new cases it gets about {_of_100(right, n)} right (n = {n:,}).")]
+
+
+def _groups(name: str, record: Any) -> list[tuple[int, str]]:
+    """The two most different groups of each feature, as people of 100."""
+    if "selection_rate" not in record.metrics:
+        return []
+    m, told = record.metric("selection_rate"), []
+    for f, feature in enumerate(record.features):
+        top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
+        if top < 0 or record.feature_of[top] != f:
+            continue
+        pair = [
+            f"{_of_100(record.hits[m, g], record.of[m, g])} of 100 in the group {record.group[g]}"
+            for g in (bottom, top)
+        ]
+        told.append((1 + f, f"{name}, {feature}: “{record.positive}” is answered to {pair[0]}, and to {pair[1]}."))
+    return told
+
+
+def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
+    standing = np.round(record.robust_accuracy() * len(record.y))
+    middle = len(record.eps) // 2
+    text = (
+        f"{name}: when somebody may change each input by {record.eps[middle]:.2g} ({record.norm}), at most "
+        f"{_of_100(standing[middle], len(record.y))} of 100 answers stay right (n = {len(record.y):,})."
+    )
+    return [(1, text)]
+
+
+_TELL: dict[str, Callable[[str, Any], list[tuple[int, str]]]] = {
+    "predict": _predictions,
+    "audit_groups": _groups,
+    "robustness_curve": _robustness,
+}
+
+
+def _of_100(hits: float, n: float) -> str:
+    """A share as a natural frequency with its interval."""
+    if not n or np.isnan(n):
+        return "an unknown number"
+    low, high = (float(v) for v in intervals.wilson(hits, n))
+    return f"{100 * hits / n:.0f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,97 @@
+"""How each analysis is asked from a plan: what of the subject it is given, and which options a plan may set.
+
+A runner takes the subject, the plan's step and the seed; its keyword-only arguments are the step's options.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import labkit as lk
+from labkit.core import method as methods
+from labkit.core import registry
+from labkit.core.record import Record
+from labkit.core.refused import Refused, unknown
+
+if TYPE_CHECKING:
+    from labkit.report.plan import Step
+    from labkit.report.subject import Subject
+
+
+def predict(subject: Subject, step: Step, seed: int) -> Record:
+    return subject.predictions(step.split, step.rows)
+
+
+def calibration(subject: Subject, step: Step, seed: int) -> Record:
+    return lk.calibration(subject.predictions(step.split, step.rows), seed=seed)
+
+
+def generalization_gap(subject: Subject, step: Step, seed: int, *, metric: str = "accuracy") -> Record:
+    if subject.given is not None:
+        raise Refused(
+            f"the gap between training and test data of {subject.name}",
+            "predictions on one split",
+            "the model with its training data",
+        )
+    train, test = subject.predictions("train", step.rows), subject.predictions("test", step.rows)
+    return lk.generalization_gap(train, test, metric)
+
+
+def audit_groups(subject: Subject, step: Step, seed: int, *, metrics: list[str], positive: int = 1) -> Record:
+    groups = subject.groups
+    if not groups:
+        raise Refused(
+            f"groups of people in the data of {subject.name}",
+            "data that names no sensitive feature",
+            "data with group columns",
+        )
+    return lk.audit_groups(
+        subject.predictions(step.split, step.rows), metrics, by=list(groups), positive=positive, seed=seed
+    )
+
+
+def robustness_curve(
+    subject: Subject, step: Step, seed: int, *, attacks: list[str], eps: list[float], norm: str = "linf"
+) -> Record:
+    split = subject.split(step.split, step.rows)
+    return lk.robustness_curve(subject.classifier(), split, attacks, eps=eps, norm=norm, seed=seed)
+
+
+def explain(subject: Subject, step: Step, seed: int, *, method: str, tune: Mapping[str, Any] | None = None) -> Record:
+    split = subject.split(step.split, step.rows)
+    return lk.explain(subject.classifier(), split, method, seed=seed, **(tune or {}))
+
+
+RUNNERS: dict[str, Callable[..., Record]] = {
+    runner.__name__: runner
+    for runner in (predict, calibration, generalization_gap, audit_groups, robustness_curve, explain)
+}
+
+
+def runner_options(where: str, analysis: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that a step's analysis does not have, methods that do not exist, and their misspelt tunables."""
+    known = {
+        name: p
+        for name, p in inspect.signature(RUNNERS[analysis]).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for name in options:
+        if name not in known:
+            raise unknown(f"{where}, option {name!r} of {analysis}", name, known)
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise Refused(where, f"no option {name!r}", f"options = {{{name} = ...}}")
+    for attack in options.get("attacks", ()):
+        registry.find("attacks", attack)
+    for metric in [*options.get("metrics", ()), *([options["metric"]] if "metric" in options else [])]:
+        registry.find("metrics", metric)
+    if "method" in options:
+        found = registry.find("attributions", options["method"])
+        methods.bind("attributions", options["method"], found, options.get("tune", {}))
+
+
+def run(subject: Subject, step: Step, seed: int) -> Record:
+    """The record that answers a step's question. Refused when it cannot be answered for this subject."""
+    return RUNNERS[step.analysis](subject, step, seed, **step.options)

@@ -1,0 +1,126 @@
+"""What is audited: a model with its data, or predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import labkit as lk
+from labkit.core.refused import Refused
+from labkit.data.split import Dataset, Split
+from labkit.models.classifier import Classifier
+from labkit.records.predict import Predictions
+
+Audited = Classifier | Predictions | str
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One audited model. Predictions are computed once a split and kept in memory.
+
+    Attributes:
+        name: unique within the audit.
+        model, data: None when only ``given`` predictions are known.
+        card: what the zoo says of a reference model.
+    """
+
+    name: str
+    model: Classifier | None = None
+    data: Dataset | None = None
+    given: Predictions | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    _made: dict[tuple[str, int], Predictions] = field(default_factory=dict, repr=False)
+
+    @property
+    def modality(self) -> str:
+        return self.data.schema.modality if self.data else "tabular"
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The sensitive features that the data names."""
+        return tuple(sorted(self.given.groups if self.given else self.split("test").groups))
+
+    def split(self, name: str, rows: int = 0) -> Split:
+        """The first ``rows`` examples of a part of the data, or all for 0."""
+        if self.data is None:
+            raise Refused(f"the {name} data of {self.name}", "predictions alone", "the model, and a data set for it")
+        part: Split = getattr(self.data, name)
+        return part[:rows] if rows else part
+
+    def classifier(self) -> Classifier:
+        """The model. Refused when there are only predictions."""
+        if self.model is None:
+            raise Refused(f"the model behind {self.name}", "predictions alone", "the model itself")
+        return self.model
+
+    def predictions(self, split: str, rows: int = 0) -> Predictions:
+        """What the model answers on a part of the data."""
+        if self.given is not None and split == "test":
+            return _first(self.given, rows) if rows else self.given
+        if (split, rows) not in self._made:
+            self._made[split, rows] = lk.predict(self.classifier(), self.split(split, rows))
+        return self._made[split, rows]
+
+    def describe(self) -> dict[str, Any]:
+        """Name and digests, as evidence and manifest carry them."""
+        if self.given is not None:
+            return {"name": self.name, "model": {}, "data": [dict(self.given.provenance.data)]}
+        return {
+            "name": self.name,
+            "model": self.classifier().describe(),
+            "data": [{"role": role, **self.split(role).describe()} for role in ("train", "test")],
+        }
+
+
+def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | str | None) -> tuple[Subject, ...]:
+    """The subjects of an audit: every reference model when none is named.
+
+    Raises:
+        Refused: an unknown name, a model without data, data that the model was not made for.
+    """
+    if models is None:
+        models = list(lk.zoo.names())
+    listed: list[Audited] = list(models) if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
+    if not listed:
+        raise Refused("an audit", "no models", "at least one model, or its name")
+    own = lk.data.load(data) if isinstance(data, str) else data
+    if own is not None and not isinstance(own, Dataset):
+        raise Refused("an audit", f"data of type {type(own).__name__}", "a data set with .train and .test, or its name")
+    return _unique([_subject(model, own) for model in listed])
+
+
+def _subject(model: Audited, data: Dataset | None) -> Subject:
+    if isinstance(model, str):
+        return Subject(model, lk.zoo.load(model), data or lk.zoo.data(model), card=lk.zoo.card(model))
+    if isinstance(model, Predictions):
+        return Subject(str(model.provenance.data.get("name", "predictions")), given=model)
+    if not isinstance(model, Classifier):
+        given = f"a {type(model).__name__}"
+        raise Refused("an audit", given, "a model made by labkit.wrap or labkit.open, its name, or Predictions")
+    if data is None:
+        raise Refused(f"an audit of {model.name}", "no data", "data=, a data set with .train and .test")
+    return Subject(model.name, model, data)
+
+
+def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The same subjects; a name that stands twice gets a number."""
+    counts: dict[str, int] = {}
+    named = []
+    for subject in found:
+        counts[subject.name] = counts.get(subject.name, 0) + 1
+        again = counts[subject.name]
+        named.append(subject if again == 1 else replace(subject, name=f"{subject.name} ({again})"))
+    return tuple(named)
+
+
+def _first(predictions: Predictions, rows: int) -> Predictions:
+    cut = slice(rows)
+    return replace(
+        predictions,
+        y=predictions.y[cut],
+        label=predictions.label[cut],
+        proba=None if predictions.proba is None else predictions.proba[cut],
+        groups={name: values[cut] for name, values in predictions.groups.items()},
+        row=None if predictions.row is None else predictions.row[cut],
+    )

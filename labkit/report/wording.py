@@ -1,0 +1,60 @@
+"""Every fixed sentence of a report. Words are chosen so that nothing is claimed that was not measured."""
+
+from __future__ import annotations
+
+SECTIONS = {
+    "performance": ("How good are the answers?", "Accuracy and calibration on data that the model has not seen."),
+    "groups": ("For whom does it work?", "Rates and errors for each group of people that the data names."),
+    "stress": ("What happens under stress?", "Accuracy when somebody changes the inputs to mislead the model."),
+    "generalization": ("Does it generalize or memorize?", "Training data against data that the model has not seen."),
+    "explanation": ("What does it use?", "Attributions for a few examples: checks first, pictures second."),
+}
+
+FINDINGS = {
+    "meets": "meets the criterion",
+    "does_not_meet": "does not meet it",
+    "inconclusive": "inconclusive",
+    "not_measured": "not measured",
+    "not_applicable": "does not apply",
+    "info": "for information",
+}
+
+DOES_NOT_SHOW = {
+    "predict": "It says nothing of people, places or years that the test data do not cover, nor of what an error costs.",
+    "calibration": "Probabilities that are right on average can still be wrong for a group, or for unusual inputs.",
+    "audit_groups": "A difference does not say why it is there, and no difference does not say that nobody is harmed. "
+    "Which measure matters is for people to decide.",
+    "robustness_curve": "Each point is a bound from above: a stronger attack, another kind of change or a larger budget "
+    "can only lower it.",
+    "generalization_gap": "A small gap does not rule out that single examples were memorized, or that training and test "
+    "data share the same fault.",
+    "explain": "It shows which inputs this method gives credit to for one answer. It does not show why the model "
+    "decided, and it does not protect anybody from a wrong answer.",
+}
+DOES_NOT_SHOW_OTHERWISE = "It holds for the data, the settings and the model named in this report, and for no others."
+
+NEXT = {
+    "does_not_meet": "Read each criterion that is not met with someone who knows what an error costs, before anybody "
+    "relies on the model.",
+    "inconclusive": "Gather more cases where a finding is inconclusive: its interval crosses the criterion.",
+    "not_measured": "Decide whether what was not measured matters for your use, and measure it or say why not.",
+    "meets": "Ask whether the plan asked the right questions: what it did not ask, it did not answer.",
+}
+
+GLOSSARY = {
+    "attribution": "A number for each part of an input that says how much a method credits it for one answer.",
+    "budget": "How far an attack may change an input, in the input's own unit. Written eps.",
+    "calibration": "Whether answers given with probability 0.8 are right 80 times in 100.",
+    "contradicted": "Two ways of measuring the same thing disagree. Both are shown and neither is to be relied on.",
+    "criterion": "What was asked of a number, fixed in the plan before any result was seen.",
+    "generalization gap": "How much better the model does on its training data than on new data.",
+    "inconclusive": "The interval crosses the criterion, so the data cannot tell.",
+    "interval": "The values that fit the data, at 95 % unless said otherwise. Few cases give a wide interval.",
+    "n": "How many examples a number rests on.",
+    "not measured": "No number was computed. The reason says what it would take.",
+    "planted control": "A case made up so that its answer is known: the test must find a fault that was planted, and "
+    "must find nothing in its sound twin.",
+    "robust accuracy": "The share of answers that are right and stay right under every attack tried: an upper bound.",
+    "selection rate": "The share of a group that gets the positive answer.",
+    "SHA-256": "A fingerprint of a file. If one byte changes, so does the fingerprint.",
+}
