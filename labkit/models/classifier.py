@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core.refused import Refused
+from labkit.models.device import pick
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -48,12 +50,7 @@ class Classifier:
     @property
     def digest(self) -> str:
         """SHA-256 over every parameter and buffer, with names and types."""
-        sha = hashlib.sha256()
-        for name, value in sorted(self.module.state_dict().items()):
-            array = value.detach().cpu().contiguous()
-            sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-            sha.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return sha.hexdigest()
+        return state_digest(self.module.state_dict())
 
     def describe(self) -> dict[str, Any]:
         """Name and digest, as a provenance records them."""
@@ -61,7 +58,7 @@ class Classifier:
 
     def to(self, device: str | torch.device) -> Classifier:
         """The same model on another device."""
-        return replace(self, module=self.module.to(device))
+        return replace(self, module=copy.deepcopy(self.module).to(pick(device)))
 
     def tensor(self, x: np.ndarray) -> Tensor:
         """Inputs as a tensor on the model's device."""
@@ -124,3 +121,13 @@ class Classifier:
         if self.outputs == "probabilities":
             return output.clamp_min(torch.finfo(output.dtype).tiny).log()
         return output
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over named tensors: names, types, shapes and bytes."""
+    sha = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        array = value.detach().cpu().contiguous()
+        sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        sha.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import nn
 
 from labkit.core.refused import Refused
 from labkit.models.classifier import Classifier
+from labkit.models.device import pick
 
 
 def wrap(
@@ -25,7 +25,9 @@ def wrap(
     name: str | None = None,
     device: str = "auto",
 ) -> Classifier:
-    """A Classifier around a copy of a module, in evaluation mode. The module given is never changed.
+    """A Classifier around a copy of a module, in evaluation mode: dropout off, running statistics fixed.
+
+    The module given is never changed, and stays in the mode that it is in.
 
     Args:
         module: maps (n, ...) inputs in the data's natural units to (n, classes) outputs; normalise inside it.
@@ -33,35 +35,47 @@ def wrap(
         bounds: least and greatest value of an input; needed for attacks.
         embedding: name of the submodule that embeds tokens or categories, if there is one.
         outputs: "probabilities" when the module ends in a softmax.
-        baseline: one reference input for attributions.
+        baseline: one reference input for attributions; zeros when it is not given.
         device: "auto" takes CUDA when there is one.
 
     Raises:
-        Refused: not a module, fewer than two classes, empty bounds, an unknown submodule.
+        Refused: not a module, one that cannot be copied, fewer than two classes, empty bounds, an unknown submodule or
+            device.
     """
     asked = "wrapping a model"
     if not isinstance(module, nn.Module):
         raise Refused(asked, f"a {type(module).__name__}", "a torch.nn.Module")
-    if isinstance(classes, str) or len(classes) < 2:
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray) or len(classes) < 2:
         raise Refused(asked, f"classes={classes!r}", "a list of at least two class names")
     if len(set(map(str, classes))) != len(classes):
         raise Refused(asked, "class names that repeat", "one name a class")
-    if bounds is not None and not bounds[0] < bounds[1]:
-        raise Refused(asked, f"bounds={bounds}", "bounds=(low, high) with low < high")
+    limits = None if bounds is None else _limits(bounds)
     if outputs not in ("logits", "probabilities"):
         raise Refused(asked, f"outputs={outputs!r}", "outputs='logits' or outputs='probabilities'")
     if embedding is not None and embedding not in dict(module.named_modules()):
         known = ", ".join(n for n, _ in module.named_modules() if n)
         raise Refused(asked, f"no submodule {embedding!r}", f"one of: {known}")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    copied = copy.deepcopy(module).eval().requires_grad_(False).to(device)
+    where = pick(device)
+    try:
+        copied = copy.deepcopy(module).eval().requires_grad_(False).to(where)
+    except (RuntimeError, TypeError) as error:
+        raise Refused(asked, f"a module that cannot be copied ({error})", "a module without open graphs or files") from None
     return Classifier(
         module=copied,
         classes=tuple(str(c) for c in classes),
-        bounds=None if bounds is None else (float(bounds[0]), float(bounds[1])),
+        bounds=limits,
         embedding=embedding,
         outputs=outputs,
-        baseline=baseline,
+        baseline=None if baseline is None else np.asarray(baseline),
         name=name or type(module).__name__,
     )
+
+
+def _limits(bounds: tuple[float, float]) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in bounds)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not low < high:
+        raise Refused("wrapping a model", f"bounds={bounds!r}", "bounds=(low, high) with low < high")
+    return low, high
