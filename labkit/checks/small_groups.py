@@ -20,7 +20,7 @@ def small_groups(audit: GroupAudit) -> Iterable[Finding]:
         told = [text for g in groups for text in _group(audit, int(g))]
         if audit.unknown[f]:
             told.append(f"{audit.unknown[f]} of {audit.n_total} people have no known group and are left out")
-        small = any(_small(audit, int(g)) for g in groups)
+        small = any(_small(audit, int(g)).any() for g in groups)
         yield Finding(
             check="small_groups",
             status="inconclusive" if small else "meets",
@@ -31,9 +31,9 @@ def small_groups(audit: GroupAudit) -> Iterable[Finding]:
         )
 
 
-def _small(audit: GroupAudit, g: int) -> bool:
-    short = (audit.n[g] < audit.least) | (audit.of[:, g] < audit.least_of) | ~audit.ranked[:, g]
-    return bool(short.any())
+def _small(audit: GroupAudit, g: int) -> np.ndarray:
+    """(metric,) whether a group is below the limits for that metric."""
+    return (audit.n[g] < audit.least) | (audit.of[:, g] < audit.least_of) | ~audit.ranked[:, g]
 
 
 def _group(audit: GroupAudit, g: int) -> Iterable[str]:
@@ -46,5 +46,5 @@ def _group(audit: GroupAudit, g: int) -> Iterable[str]:
     short = [spoken(m) for m, w, r in zip(audit.metrics, why, audit.ranked[:, g]) if not w and not r]
     if short:
         yield f"{name} ({n} people): shown, not ranked, in {', '.join(short)}"
-    elif n and (n < audit.least or np.any(audit.of[:, g] < audit.least_of)):
+    if (_small(audit, g) & audit.ranked[:, g]).any():
         yield f"{name} ({n} people): compared although small, since no two groups are large enough"

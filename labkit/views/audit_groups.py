@@ -1,0 +1,175 @@
+"""How a group audit looks: one row a group, estimate, interval and n, beside what equal groups would show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from labkit.core.words import number, p_value, share, spoken
+from labkit.records.audit_groups import GroupAudit
+from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+
+
+def figure(record: GroupAudit) -> go.Figure:
+    """A forest plot for each metric, and for impact ratios where selection rates were measured.
+
+    The dashed line is everybody; the band is as wide as equal groups differ in 95 % of permutations. Groups that are
+    shown and not ranked are hollow; a cross marks one that was not measured, and its text says why.
+    """
+    panels: list[tuple[str, int]] = [(spoken(name), m) for m, name in enumerate(record.metrics)]
+    if "selection_rate" in record.metrics:
+        panels.append(("impact ratio", -1))
+    across = min(2, len(panels))
+    down = -(-len(panels) // across)
+    count = len(record.group)
+    height = 110 + down * (60 + 26 * count)
+    result = make_subplots(
+        down,
+        across,
+        shared_yaxes=True,
+        subplot_titles=[title for title, _ in panels],
+        horizontal_spacing=0.04,
+        vertical_spacing=60 / height if down > 1 else 0,
+    )
+    result.update_layout(base(f"{' and '.join(record.features)}: estimate, 95 % interval, n", height=height).layout)
+    result.update_layout(showlegend=False, margin={"l": 160})
+    names = [f"{g} (n = {n})" for g, n in zip(record.group, record.n)]
+    result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6])
+    for i, (_, m) in enumerate(panels):
+        place = (i // across + 1, i % across + 1)
+        _forest(result, record, m, place) if m >= 0 else _ratios(result, record, place)
+    return result
+
+
+def _forest(result: go.Figure, record: GroupAudit, m: int, place: tuple[int, int]) -> None:
+    overall = record.overall[m]
+    for f, feature in enumerate(record.features):
+        at = record.groups_of(feature)
+        half = record.null95[m, f] / 2
+        if len(at) and not np.isnan(half + overall):
+            _band(result, overall - half, overall + half, at, place)
+    if not np.isnan(overall):
+        _line(result, overall, "dash", len(record.group), place)
+    _points(result, record, m, (record.value[m], record.low[m], record.high[m]), place)
+
+
+def _ratios(result: go.Figure, record: GroupAudit, place: tuple[int, int]) -> None:
+    m = record.metric("selection_rate")
+    for f, feature in enumerate(record.features):
+        at = record.groups_of(feature)
+        if len(at) and not np.isnan(record.null_ratio05[m, f]):
+            _band(result, record.null_ratio05[m, f], 1, at, place)
+    _line(result, 0.8, "dot", len(record.group), place)
+    _points(result, record, m, (record.ratio[m], record.ratio_low[m], record.ratio_high[m]), place)
+
+
+def _points(
+    result: go.Figure, record: GroupAudit, m: int, parts: tuple[np.ndarray, ...], place: tuple[int, int]
+) -> None:
+    value, low, high = parts
+    known = np.flatnonzero(~np.isnan(value))
+    error_low, error_high = (np.where(np.isfinite(end), end, value) for end in (low, high))
+    unranked = ~record.ranked[m]
+    result.add_scatter(
+        x=value[known],
+        y=known,
+        mode="markers",
+        error_x=errors(value[known], error_low[known], error_high[known]),
+        marker={
+            "color": COLOURS[0],
+            "size": 9,
+            "symbol": ["circle-open" if unranked[g] else "circle" for g in known],
+        },
+        text=[f"{record.group[g]}: {number(value[g], low[g], high[g])}, n = {record.n[g]}" for g in known],
+        hoverinfo="text",
+        row=place[0],
+        col=place[1],
+    )
+    missing = np.flatnonzero(np.isnan(value))
+    if len(missing):
+        middle = float(np.nanmean(value)) if len(known) else 0.5
+        result.add_scatter(
+            x=np.full(len(missing), middle),
+            y=missing,
+            mode="text",
+            text=[f"not measured: {record.why[m, g] or 'nothing to compare with'}" for g in missing],
+            textfont={"color": NEUTRAL, "size": 11},
+            hoverinfo="skip",
+            row=place[0],
+            col=place[1],
+        )
+
+
+def _band(result: go.Figure, low: float, high: float, at: np.ndarray, place: tuple[int, int]) -> None:
+    result.add_shape(
+        type="rect",
+        x0=low,
+        x1=high,
+        y0=at.min() - 0.45,
+        y1=at.max() + 0.45,
+        fillcolor=rgba(NEUTRAL, 0.18),
+        line={"width": 0},
+        layer="below",
+        row=place[0],
+        col=place[1],
+    )
+
+
+def _line(result: go.Figure, x: float, dash: str, count: int, place: tuple[int, int]) -> None:
+    line = {"dash": dash, "width": 1.2, "color": NEUTRAL}
+    result.add_shape(type="line", x0=x, x1=x, y0=-0.6, y1=count - 0.4, line=line, row=place[0], col=place[1])
+
+
+def rows(record: GroupAudit) -> pd.DataFrame:
+    """One group and metric a row: value, interval, counts, ratio to the highest, rank or reason."""
+    metrics, groups = len(record.metrics), len(record.group)
+
+    def each(values: np.ndarray) -> np.ndarray:
+        return np.tile(values, metrics)
+
+    return pd.DataFrame(
+        {
+            "metric": np.repeat(record.metrics, groups),
+            "feature": each(np.array(record.features)[record.feature_of]),
+            "group": each(record.group),
+            "n": each(record.n),
+            "base rate": each(record.base_rate),
+            "value": record.value.ravel(),
+            "low": record.low.ravel(),
+            "high": record.high.ravel(),
+            "hits": record.hits.ravel(),
+            "of": record.of.ravel(),
+            "ratio": record.ratio.ravel(),
+            "ratio low": record.ratio_low.ravel(),
+            "ratio high": record.ratio_high.ravel(),
+            "ranked": record.ranked.ravel(),
+            "not measured because": record.why.ravel(),
+        }
+    )
+
+
+def says(record: GroupAudit) -> str:
+    """Who is furthest apart, on how many people, and whether chance alone would do it."""
+    known = ~np.isnan(record.p_holm)
+    if not known.any():
+        return f"No two groups could be compared among {record.n_total} people."
+    m, f = np.unravel_index(
+        np.nanargmin(np.where(known, record.p_holm - 1e-9 * record.difference, np.nan)), known.shape
+    )
+    top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
+    name = spoken(record.metrics[m])
+    if np.isnan(record.of[m, [top, bottom]]).any():
+        values = [number(record.value[m, g], record.low[m, g], record.high[m, g]) for g in (top, bottom)]
+    else:
+        values = [share(record.value[m, g], record.low[m, g], record.high[m, g]) for g in (top, bottom)]
+    beyond = record.p_holm[m, f] < 0.05
+    compared = int(known.sum())
+    return (
+        f"{name[:1].upper()}{name[1:]} by {record.features[f]}: {values[0]} in {record.group[top]} (n = {record.n[top]}) and "
+        f"{values[1]} in {record.group[bottom]} (n = {record.n[bottom]}); the difference of "
+        f"{number(record.difference[m, f], record.difference_low[m, f], record.difference_high[m, f])} is "
+        f"{'more than' if beyond else 'within'} what chance alone gives "
+        f"({p_value(record.p_holm[m, f])}, Holm over {compared} comparison{'s' if compared > 1 else ''})."
+    )
