@@ -29,7 +29,7 @@ lab: $(MADE)
 	$(BIN)/labkit lab
 
 test: $(MADE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -rs
 
 check: $(MADE)
 	$(BIN)/ruff format --check .
