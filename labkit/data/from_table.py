@@ -55,17 +55,14 @@ def from_table(
     }.items():
         _known(asked, argument, columns, frame)
     y, names = codes(frame[target], classes, f"{asked}, target {target}")
-    held_out = _parts(frame[test], asked) if isinstance(test, str) else holdout(tabular.keys(frame), y, test, seed)
     used = [c for c in listed or frame.columns if c not in {target, *part, *drop}]
     if not used or target in listed:
         raise Refused(asked, "no feature" if not used else f"the target {target} as a feature", "other columns")
     stated = {f.name: f for f in schema.features} if schema else {}
-    as_text = [c for c in used if c in categorical or (c in stated and stated[c].kind == "categorical")]
-    inputs = frame.assign(**{c: tabular.labels(frame[c]) for c in as_text})
+    kinds = dict.fromkeys(categorical, "categorical") | {f.name: f.kind for f in stated.values()}
+    inputs = pd.DataFrame({c: _values(frame[c], kinds.get(c)) for c in used})
+    held_out = _parts(frame[test], asked) if isinstance(test, str) else holdout(tabular.keys(frame), y, test, seed)
     seen = inputs if held_out.all() else inputs[~held_out]
-    for column in used:
-        if column not in stated and column not in as_text:
-            _doubtful(frame[column])
     features = [_feature(seen[c], stated.get(c), c in immutable) for c in used]
     return tabular.dataset(
         name,
@@ -93,9 +90,19 @@ def _parts(column: pd.Series, asked: str) -> np.ndarray:
     return (column == "test").to_numpy()
 
 
+def _values(column: pd.Series, kind: str | None) -> np.ndarray:
+    """A column as numbers or as category names; refused when its kind is not stated and cannot be inferred."""
+    if kind == "categorical":
+        return tabular.labels(column)
+    if kind == "numeric" or tabular.is_quantity(column):
+        return tabular.numbers(column)
+    _doubtful(column)
+    return tabular.labels(column)
+
+
 def _feature(column: pd.Series, stated: Feature | None, immutable: bool) -> Feature:
     """The column as inferred, with everything that the schema states put in its place."""
-    found = tabular.infer(column, immutable=immutable, numeric=bool(stated and stated.kind == "numeric"))
+    found = tabular.infer(column, immutable=immutable)
     if stated is None:
         return found
     return replace(
@@ -109,8 +116,6 @@ def _feature(column: pd.Series, stated: Feature | None, immutable: bool) -> Feat
 
 def _doubtful(column: pd.Series) -> None:
     """Refuse a text column that is mostly numbers, or mostly different: what it means cannot be inferred."""
-    if pd.api.types.is_numeric_dtype(column):
-        return
     asked = f"the kind of the column {column.name}"
     text = pd.Series(tabular.labels(column))
     numeric = pd.to_numeric(text.where(column.notna().to_numpy()), errors="coerce").notna()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 
 from labkit.core.refused import Refused
 from labkit.data.embedded import inflate
-from labkit.data.tabular import labels
+from labkit.data.tabular import is_quantity, labels
 
 LIMIT = 1024**3
 TABLES = ("csv", "parquet")
@@ -76,25 +77,27 @@ def _csv(data: bytes, name: str) -> pd.DataFrame:
         raise Refused(asked, f"bytes that are not UTF-8, at {error.start}", "the file saved as UTF-8") from None
     mark = max(",;\t", key=text.partition("\n")[0].count)
     try:
-        # pandas renames the second of two equal names: the header is read on its own.
+        # pandas renames the second of two equal names, so the header is read on its own; and it would take a field too
+        # many for row names, and shift the columns, but for index_col=False, which warns.
         header = [h.strip() for h in next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))]
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=mark,
-            keep_default_na=False,
-            na_values=MISSING,
-            skipinitialspace=True,
-            low_memory=False,
-        )
-    except (ValueError, StopIteration, csv.Error) as error:  # pandas' parser errors are ValueErrors
-        raise Refused(asked, f"not a readable table ({error})", "rows of as many fields as the header has") from None
-    if not isinstance(frame.index, pd.RangeIndex) or len(header) != frame.shape[1]:
-        raise Refused(asked, f"rows of more fields than the {len(header)} in the header", "a name for every column")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                io.StringIO(text),
+                sep=mark,
+                index_col=False,
+                keep_default_na=False,
+                na_values=MISSING,
+                skipinitialspace=True,
+                low_memory=False,
+            ).set_axis(header, axis=1)
+    except (ValueError, StopIteration, csv.Error, pd.errors.ParserWarning) as error:
+        given = f"not a readable table ({str(error).strip()})"
+        raise Refused(asked, given, f"rows of as many fields as the header has, divided by {mark!r}") from None
     if "" in header:
-        raise Refused(
-            asked, f"no name for column {header.index('') + 1}", "a name for every column; to_csv(index=False)"
-        )
-    return frame.set_axis(header, axis=1)
+        given = f"no name for column {header.index('') + 1}"
+        raise Refused(asked, given, "a name for every column; from pandas to_csv(index=False)")
+    return frame
 
 
 def _parquet(data: bytes, name: str) -> pd.DataFrame:
@@ -109,8 +112,11 @@ def _parquet(data: bytes, name: str) -> pd.DataFrame:
         cells = file.metadata.num_rows * file.metadata.num_columns
         if cells * 8 > LIMIT:
             raise Refused(asked, f"{cells:,} cells", f"at most {LIMIT // 8:,} cells")
-        frame = file.read().to_pandas(ignore_metadata=True)
-    except (pyarrow.ArrowException, OSError) as error:
+        # The metadata say which columns were an index; here they are columns like the others.
+        frame = file.read().replace_schema_metadata(None).to_pandas()
+    except Refused:
+        raise
+    except Exception as error:  # pyarrow's own, OSError, UnicodeDecodeError and more
         raise Refused(asked, f"not a readable Parquet file ({error})", "the file as it was written") from None
     return frame.loc[:, [not str(c).startswith("__index_level_") for c in frame.columns]]
 
@@ -129,7 +135,7 @@ def codes(values: pd.Series, classes: Sequence[str] | None, asked: str) -> tuple
         rows = np.flatnonzero(values.isna().to_numpy())
         first = f"{len(rows)} missing labels (first in row {rows[0]}, counted from 0)"
         raise Refused(asked, first, "a label for every example: drop those rows")
-    number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    number = is_quantity(values)
     present = values.unique()
     if len(present) > _MOST_CLASSES or (number and not all(float(v).is_integer() for v in present)):
         raise Refused(asked, f"a quantity with {len(present)} values as target", "classes: cut the quantity into bands")

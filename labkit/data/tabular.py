@@ -26,17 +26,19 @@ def labels(column: pd.Series, missing: str = UNKNOWN) -> np.ndarray:
     return np.where(absent, missing, column.astype(object).astype(str).to_numpy(dtype=object)).astype(str)
 
 
-def infer(column: pd.Series, *, immutable: bool = False, unit: str = "", numeric: bool = False) -> Feature:
-    """What a column of training data is: numeric with its range, or categorical with "(other)" as code 0.
-
-    ``numeric`` asks for numbers whatever the column's type is.
-    """
+def infer(column: pd.Series, *, immutable: bool = False, unit: str = "") -> Feature:
+    """What a column of training data is: numeric with its range, or categorical with "(other)" as code 0."""
     name = str(column.name)
-    if numeric or (pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)):
+    if is_quantity(column):
         values = numbers(column)
         return Feature(name, "numeric", float(values.min()), float(values.max()), immutable=immutable, unit=unit)
     names = sorted(set(labels(column).tolist()) - {OTHER})
     return Feature(name, "categorical", categories=(OTHER, *names), immutable=immutable, unit=unit)
+
+
+def is_quantity(column: pd.Series) -> bool:
+    """Whether a column holds numbers; truth values are categories."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def numbers(column: pd.Series) -> np.ndarray:
@@ -72,7 +74,7 @@ def _codes(column: pd.Series, feature: Feature) -> np.ndarray:
 
 def group_names(column: pd.Series) -> np.ndarray:
     """Group names, "" where missing; refused for a quantity, whose values are no groups."""
-    if pd.api.types.is_numeric_dtype(column) and column.nunique() > _MOST_GROUPS:
+    if is_quantity(column) and column.nunique() > _MOST_GROUPS:
         given = f"a quantity with {column.nunique()} values"
         raise Refused(f"groups by {column.name}", given, f"bands of it, at most {_MOST_GROUPS}")
     return labels(column, missing="")
