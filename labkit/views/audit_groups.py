@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value, share, spoken
 from labkit.records.audit_groups import GroupAudit
+from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
 
 
@@ -51,7 +52,11 @@ def _forest(result: go.Figure, record: GroupAudit, m: int, place: tuple[int, int
         if len(at) and not np.isnan(half + overall):
             _band(result, overall - half, overall + half, at, place)
     if not np.isnan(overall):
-        _line(result, overall, "dash", len(record.group), place)
+        mark(result, overall, len(record.group), "dash", row=place[0], col=place[1])
+    ends = span(
+        record.low[m], record.high[m], record.overall[m], overall + record.null95[m] / 2, overall - record.null95[m] / 2
+    )
+    result.update_xaxes(range=ends, row=place[0], col=place[1])
     _points(result, record, m, (record.value[m], record.low[m], record.high[m]), place)
 
 
@@ -61,7 +66,9 @@ def _ratios(result: go.Figure, record: GroupAudit, place: tuple[int, int]) -> No
         at = record.groups_of(feature)
         if len(at) and not np.isnan(record.null_ratio05[m, f]):
             _band(result, record.null_ratio05[m, f], 1, at, place)
-    _line(result, 0.8, "dot", len(record.group), place)
+    mark(result, 0.8, len(record.group), "dot", row=place[0], col=place[1])
+    ends = span(record.ratio_low[m], record.ratio_high[m], record.null_ratio05[m], 0.8, 1)
+    result.update_xaxes(range=ends, row=place[0], col=place[1])
     _points(result, record, m, (record.ratio[m], record.ratio_low[m], record.ratio_high[m]), place)
 
 
@@ -115,11 +122,6 @@ def _band(result: go.Figure, low: float, high: float, at: np.ndarray, place: tup
         row=place[0],
         col=place[1],
     )
-
-
-def _line(result: go.Figure, x: float, dash: str, count: int, place: tuple[int, int]) -> None:
-    line = {"dash": dash, "width": 1.2, "color": NEUTRAL}
-    result.add_shape(type="line", x0=x, x1=x, y0=-0.6, y1=count - 0.4, line=line, row=place[0], col=place[1])
 
 
 def rows(record: GroupAudit) -> pd.DataFrame:

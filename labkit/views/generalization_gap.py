@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from labkit.core.words import number, spoken
 from labkit.records.generalization_gap import GeneralizationGap
-from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors
+from labkit.views._forest import mark, span
+from labkit.views._style import COLOURS, MARKERS, base, errors
 
 
 def _values(record: GeneralizationGap) -> list[tuple[str, int, float, float, float]]:
@@ -37,16 +38,25 @@ def figure(record: GeneralizationGap) -> go.Figure:
             marker={"size": 10, "color": COLOURS[i], "symbol": MARKERS[i]},
             showlegend=False,
         )
+    marks = [record.majority_share] if record.metric == "accuracy" else []
+    result.update_xaxes(range=span([row[2:] for row in values], marks))
     result.update_yaxes(
         tickvals=list(range(len(values))),
         ticktext=[f"{name} (n = {n})" for name, n, *_ in values],
         range=[len(values) - 0.4, -0.6],
     )
-    if record.metric == "accuracy":
-        x = record.majority_share
-        line = {"dash": "dot", "width": 1.5, "color": NEUTRAL}
-        result.add_shape(type="line", x0=x, x1=x, y0=-0.6, y1=len(values) - 0.4, line=line)
-        result.add_annotation(x=x, y=-0.5, text="always the majority", showarrow=False, yanchor="bottom", font_size=11)
+    if marks:
+        mark(result, record.majority_share, len(values), "dot")
+        result.add_annotation(
+            x=record.majority_share,
+            y=-0.5,
+            text="always the majority",
+            showarrow=False,
+            xanchor="left",
+            xshift=4,
+            yanchor="middle",
+            font_size=11,
+        )
     result.update_layout(margin={"l": 180})
     return result
 
