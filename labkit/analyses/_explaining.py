@@ -21,16 +21,17 @@ Facts = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is explained: inputs, targets and baselines of one model."""
+    """What is explained: inputs, targets and baselines of one model, and the change of the targets' logits."""
 
     model: Classifier
     x: np.ndarray
     target: np.ndarray
     baseline: np.ndarray
+    change: np.ndarray
 
     def tensors(self, rows: slice) -> dict[str, Any]:
         """Some rows by the names that methods ask for, in memory of their own: nothing reaches the data."""
-        arrays = {"x": self.x, "target": self.target, "baseline": self.baseline}
+        arrays = {"x": self.x, "target": self.target, "baseline": self.baseline, "change": self.change}
         return {"model": self.model} | {k: self.model.tensor(v[rows]).clone() for k, v in arrays.items()}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_not_finite
 from labkit.analyses._faithful import Judged, scores
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
 from labkit.core import method as methods
 from labkit.core import registry
@@ -23,6 +23,7 @@ from labkit.records.explain import Explanation
 
 GAP = 0.05  # a sum that misses more than this share of the change contradicts the method's promise
 NEAR = 0.1  # least fall of the target's probability from input to baseline
+RELAXED = 1e-3  # difference of logits, as a share, from which a baseline in the embedding is another one
 VANISHED = 1e-6  # an attribution below this share of the output's change is zero
 
 
@@ -71,21 +72,24 @@ def explain(
     label = outputs.argmax(1).astype(np.int64)
     targets = label if target is None else check_targets(asked, target, len(x), len(model.classes))
     start = _baseline(asked, model, baseline, x)
+    promises = methods.promises(function)
     from_outputs = logits(run, model, start, "baseline")
     refuse_not_finite(asked, "outputs at the baseline", from_outputs)
-    rows = np.arange(len(x))
-    change = (outputs - from_outputs).astype(np.float64)[rows, targets]
-    proba, baseline_proba = (_softmax(o)[rows, targets] for o in (outputs, from_outputs))
+    proba, baseline_proba = (
+        np.take_along_axis(_softmax(o), targets[:, None], 1)[:, 0] for o in (outputs, from_outputs)
+    )
     _warn_of_near_baseline(run, proba, baseline_proba)
+    end = _relaxed(run, model, x, start, from_outputs) if "relaxed" in promises and model.embedding else from_outputs
+    change = np.take_along_axis(outputs.astype(np.float64) - end, targets[:, None], 1)[:, 0]
 
     attribute = Attribute(function, spec, batch_size)
     draws = Draws(seed, len(x))
-    case = Case(model, x, targets, start)
+    case = Case(model, x, targets, start, change)
 
     def explained(rows: slice) -> tuple[Tensor, Facts]:
         return attribute.with_facts(**case.tensors(rows), generator=draws[rows])
 
-    complete = "complete" in methods.promises(function)
+    complete = "complete" in promises
     with unchanged(model):
         values, facts = gather(run, name, explained, len(x))
         refuse_not_finite(asked, "attributions", values)
@@ -145,6 +149,24 @@ def _baseline(asked: str, model: Classifier, baseline: Any, x: np.ndarray) -> np
         what = f"a baseline equal to the input on {len(same)} of {len(x)} rows (first: {same[0]})"
         raise Refused(asked, what, "another baseline: there is no difference to attribute")
     return start
+
+
+def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard: np.ndarray) -> np.ndarray:
+    """(n, classes) logits where the embedding is the baseline's and all else the model reads is the input's."""
+
+    def part(rows: slice) -> Tensor:
+        z, _ = model.relax(model.tensor(start[rows]))
+        return model.relax(model.tensor(x[rows]))[1](z).float()
+
+    found = batched(run, "baseline", part, len(x)).numpy()
+    gap = float(np.abs(found - hard).max())
+    if gap > RELAXED * float(np.abs(hard).max() + 1):
+        run.warn(
+            f"the model reads more of an input than its embedding (such as where padding is): with the baseline in the "
+            f"embedding alone its logits differ by up to {gap:.2g} from those at the baseline, and the attribution adds "
+            "up to the change in the embedding"
+        )
+    return found
 
 
 def _warn_of_near_baseline(run: Run, proba: np.ndarray, baseline_proba: np.ndarray) -> None:

@@ -22,18 +22,22 @@ def integrated_gradients(
     tolerance: Annotated[float, Range(1e-4, 0.5, log=True), "completeness gap at which a row is done"] = 0.01,
     steps: Annotated[int, Range(2, 1024, log=True), "steps of the first round; each round doubles them"] = 32,
     max_steps: Annotated[int, Range(2, 65536, log=True), "steps after which a row is left as it is"] = 2048,
-) -> Annotated[tuple[Tensor, dict[str, Tensor]], "complete"]:
+) -> Annotated[tuple[Tensor, dict[str, Tensor]], "complete", "relaxed"]:
     """The gradient averaged over the straight line from baseline to input, times their difference (Sundararajan, Taly
     and Yan, 2017, arXiv 1703.01365).
 
     The trapezoid rule is nested: each round doubles the steps and computes only the new points. A row leaves the
     batch when its values add up to the change of its logit within ``tolerance`` of that change.
 
+    Over an embedding the line runs between the vectors of input and baseline, while whatever else the model reads of
+    the input (such as where its padding is) stays the input's.
+
     Returns:
         Values like x in logits, and the ``steps`` that each row took.
     """
-    change = score(model(x.clone()), target) - score(model(baseline.clone()), target)
-    z, start = model.relax(x)[0], model.relax(baseline)[0]
+    z, forward = model.relax(x)
+    start, _ = model.relax(baseline)
+    change = score(forward(z.clone()), target) - score(forward(start.clone()), target)
     difference = z - start
     mean = torch.zeros_like(z)
     used = torch.zeros(len(x), dtype=torch.int64, device=x.device)

@@ -21,7 +21,7 @@ def kernel_shap(
     generator: Draws,
     batch_size: int,
     *,
-    samples: Annotated[int, Range(10, 100_000, log=True), "coalitions drawn for each row"] = 1000,
+    samples: Annotated[int, Range(10, 100_000, log=True), "coalitions drawn for each row"] = 512,
     cells: Annotated[int, Range(1, 64), "superpixels along each side, for images"] = 7,
 ) -> Annotated[Tensor, "complete"]:
     """Shapley values of the target's logit, with absent features at the baseline's values (Lundberg and Lee, 2017,

@@ -64,7 +64,8 @@ def _finding(record: Explanation, subject: str, score: Score) -> Finding:
         if status == "does_not_meet":
             more += " A map that explains nothing does as well."
         elif wins["input"].side() != "most":
-            more += f" A copy of the input does about as well: the method is better on {wins['input']}."
+            compared = "better" if wins["input"].side() == "few" else "about as well"
+            more += f" A copy of the input does {compared}: the method is ahead on {wins['input']}."
     low, high = nothing[hardest].ends
     return Finding(
         check="beats_controls",

@@ -46,7 +46,8 @@ class Explanation(Record):
         attribution: like x, for the target's logit.
         target: the class explained; predicted: the class that the model answers; y: the true class, when known.
         proba, baseline_proba: the target's probability at the input and at the baseline.
-        change: the target's logit at the input minus that at the baseline.
+        change: the target's logit at the input minus that at the baseline; for methods that work in the embedding, the
+            baseline's embedding in the input's place.
         classes: the class names.
         modality: "image", "tabular" or "text".
         names: the columns' names, for tables.

@@ -76,22 +76,26 @@ def _images(record: Explanation) -> go.Figure:
     shown, control = min(IMAGES, len(record)), record.control
     deletion = record.scores.get("deletion")
     columns = ["input", "attribution", *(["random weights"] if control is not None else [])]
-    if deletion is not None and not deletion.not_applicable:
-        columns.append("deletion")
-    titles = [_heading(record, i, column) for i in range(shown) for column in columns]
+    maps, curves = len(columns) - 1, deletion is not None and not deletion.not_applicable
+    columns += ["deletion"] if curves else []
     figure = make_subplots(
-        shown, len(columns), subplot_titles=titles, horizontal_spacing=0.04, vertical_spacing=0.3 / (shown + 1)
+        shown + 1,
+        len(columns),
+        subplot_titles=[_heading(record, i, column) for i in range(shown) for column in columns],
+        specs=[[{} for _ in columns]] * shown + [[None, {"colspan": maps}, *[None] * (len(columns) - 2)]],
+        row_heights=[1.0] * shown + [0.08],
+        horizontal_spacing=0.05,
+        vertical_spacing=0.3 / (shown + 1),
     )
-    figure.update_layout(base(f"{record.method}: input and attribution", height=90 + 190 * shown).layout)
+    figure.update_layout(base(f"{record.method}: input and attribution", height=150 + 190 * shown).layout)
     figure.update_annotations(font_size=12)
     for i in range(shown):
-        pictures = [(record.x[i].mean(0), GREY, None), (record.attribution[i].sum(0), DIVERGING, 1.0)]
-        if control is not None:
-            pictures.append((control[i].sum(0), DIVERGING, 1.0))
-        for j, (picture, scale, limit) in enumerate(pictures):
-            _picture(figure, picture, scale, limit, (i, j), bar=i == 0 and j == len(pictures) - 1)
-        if deletion is not None and columns[-1] == "deletion":
-            _curves(figure, record, i, len(columns))
+        _picture(figure, record.x[i].mean(0), GREY, (i + 1, 1))
+        for j, values in enumerate([record.attribution, control][:maps]):
+            _picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))  # type: ignore[index]
+        if curves:
+            _curves(figure, record, i, shown, len(columns))
+    _key(figure, shown + 1)
     return figure
 
 
@@ -105,33 +109,37 @@ def _heading(record: Explanation, i: int, column: str) -> str:
     return f"random weights, r = {record.scores['randomized_weights'].values[i]:.2f}"
 
 
-def _picture(
-    figure: go.Figure, values: np.ndarray, scale: list[Any], limit: float | None, at: tuple[int, int], bar: bool
-) -> None:
+def _picture(figure: go.Figure, values: np.ndarray, scale: list[Any], at: tuple[int, int]) -> None:
     """One map; a signed one is drawn as a share of its largest value, with zero in the middle of the colours."""
-    row, column = at[0] + 1, at[1] + 1
-    signed = limit is not None
+    signed = scale is DIVERGING
     trace = go.Heatmap(
         z=values / _limit(values) if signed else values,
         colorscale=scale,
-        zmin=-limit if limit is not None else None,
-        zmax=limit,
-        showscale=bar,
-        colorbar={"title": {"text": "share of largest"}, "tickvals": [-1, 0, 1], "thickness": 12, "len": 0.5}
-        if bar
-        else None,
+        zmin=-1 if signed else None,
+        zmax=1 if signed else None,
+        showscale=False,
         customdata=values,
         hovertemplate="row %{y}, column %{x}: %{customdata:.3g}<extra></extra>",
     )
-    figure.add_trace(trace, row=row, col=column)
-    place = figure.get_subplot(row, column)
-    figure.update_xaxes(visible=False, constrain="domain", row=row, col=column)
-    figure.update_yaxes(
-        visible=False, autorange="reversed", constrain="domain", scaleanchor=place.yaxis.anchor, row=row, col=column
+    row, col = at
+    figure.add_trace(trace, row=row, col=col)
+    beside = figure.get_subplot(row, col).yaxis.anchor
+    figure.update_xaxes(visible=False, constrain="domain", row=row, col=col)
+    figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", scaleanchor=beside, row=row, col=col)
+
+
+def _key(figure: go.Figure, row: int) -> None:
+    """The colours and what they stand for, as a strip under the maps."""
+    shares = np.linspace(-1, 1, 65)
+    key = go.Heatmap(
+        z=[shares], x=shares, y=[0], colorscale=DIVERGING, zmin=-1, zmax=1, showscale=False, hoverinfo="skip"
     )
+    figure.add_trace(key, row=row, col=2)
+    figure.update_xaxes(tickvals=[-1, 0, 1], title_text="share of each map's largest value", row=row, col=2)
+    figure.update_yaxes(visible=False, row=row, col=2)
 
 
-def _curves(figure: go.Figure, record: Explanation, i: int, column: int) -> None:
+def _curves(figure: go.Figure, record: Explanation, i: int, shown: int, column: int) -> None:
     """The target's probability as the first-ranked pixels go, for the method and in random order."""
     deletion = record.scores["deletion"]
     curves = {record.method: deletion.more["curve"][i], "random order": deletion.controls["random"].more["curve"][i]}
@@ -146,8 +154,8 @@ def _curves(figure: go.Figure, record: Explanation, i: int, column: int) -> None
             row=i + 1,
             col=column,
         )
-    last = i + 1 == min(IMAGES, len(record))
-    figure.update_xaxes(title_text="share removed" if last else None, row=i + 1, col=column)
+    title = "share of pixels removed" if i + 1 == shown else None
+    figure.update_xaxes(title_text=title, row=i + 1, col=column)
     figure.update_yaxes(range=[0, 1.02], row=i + 1, col=column)
 
 
