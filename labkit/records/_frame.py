@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def predictions_from_frame(
     label: str | None,
     score: str | None,
     proba: Sequence[str] | None,
-    groups: Sequence[str],
+    groups: Sequence[str] | Mapping[str, Any],
     classes: Sequence[Any] | None,
     threshold: float | None,
     name: str,
@@ -35,7 +36,10 @@ def predictions_from_frame(
     if frame.columns.duplicated().any():
         twice = sorted(set(frame.columns[frame.columns.duplicated()]))
         raise Refused(asked, f"columns that stand twice: {twice}", "one column a name")
-    for column in [y, label, score, *(proba or ()), *groups]:
+    if isinstance(groups, str):
+        raise Refused(f"{asked} with groups={groups!r}", "one text", f"groups=[{groups!r}]")
+    inside = () if isinstance(groups, Mapping) else groups
+    for column in [y, label, score, *(proba or ()), *inside]:
         if column is not None and column not in frame.columns:
             raise unknown(f"the column {column!r} of the table {name}", column, map(str, frame.columns))
     if label is None and score is None and proba is None:
@@ -43,13 +47,14 @@ def predictions_from_frame(
     if score is not None and label is None and threshold is None:
         raise Refused(asked, "scores without a threshold", "threshold=, above which a score is a positive answer")
 
-    truth = _values(frame[y], y, asked)
+    columns = {g: _aligned(groups[g], g, frame, asked) if isinstance(groups, Mapping) else frame[g] for g in groups}
+    truth = _values(frame[y], y, asked, columns)
     names = _classes(truth, classes, asked)
     index = {value: i for i, value in enumerate(names)}
     target = _codes(truth, index, y, asked)
     scores = _scores(frame, score, proba, len(names), asked)
     if label is not None:
-        predicted = _codes(_values(frame[label], label, asked), index, label, asked)
+        predicted = _codes(_values(frame[label], label, asked, columns), index, label, asked)
     elif score is not None and scores is not None:
         predicted = (scores[:, 1] >= threshold).astype(np.int64)
     else:
@@ -65,25 +70,60 @@ def predictions_from_frame(
         label=predicted,
         proba=scores,
         classes=tuple(str(v) for v in names),
-        groups={g: group_names(frame[g]) for g in groups},
+        groups={g: group_names(column) for g, column in columns.items()},
+        warnings=tuple(w for g, column in columns.items() for w in _merged(g, column)),
     )
+
+
+def _aligned(values: Any, name: str, frame: pd.DataFrame, asked: str) -> pd.Series:
+    """A group column given apart from the table: a pandas Series by its index, anything else by its order."""
+    import pandas as pd
+
+    instead = "a column of the table, or a pandas Series with the table's index"
+    if not isinstance(values, pd.Series):
+        if len(values) != len(frame):
+            raise Refused(asked, f"{len(values)} values of {name!r} for {len(frame)} rows", instead)
+        return pd.Series(np.asarray(values, object), index=frame.index)
+    if values.index.equals(frame.index):
+        return values
+    if not (values.index.is_unique and frame.index.is_unique):
+        raise Refused(asked, f"{name!r} in another row order, and index entries that stand twice", instead)
+    missing = int((~frame.index.isin(values.index)).sum())
+    if missing:
+        given = f"{name!r} with another index: {missing} of {len(frame)} rows of the table are not in it"
+        raise Refused(asked, given, instead)
+    return values.reindex(frame.index)
+
+
+def _merged(name: str, column: pd.Series) -> list[str]:
+    """Which spellings of a group were taken as one."""
+    spellings: dict[str, list[str]] = {}
+    for raw in dict.fromkeys(str(v) for v in column[column.notna()].tolist()):
+        spellings.setdefault(_folded(raw), []).append(raw)
+    return [f"{name}: {', '.join(map(repr, s))} were taken as one group" for s in spellings.values() if len(s) > 1]
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
 def group_names(column: pd.Series) -> np.ndarray:
     """Group names as text, "" where the value is missing. Names equal after trimming, case folding and NFKC are one."""
-    import unicodedata
-
     texts = ["" if missing else str(v).strip() for v, missing in zip(column.tolist(), column.isna(), strict=True)]
     spelling: dict[str, str] = {}
-    return np.array([spelling.setdefault(unicodedata.normalize("NFKC", t).casefold(), t) for t in texts], dtype=str)
+    return np.array([spelling.setdefault(_folded(t), t) for t in texts], dtype=str)
 
 
-def _values(column: pd.Series, name: str, asked: str) -> list[Any]:
-    missing = int(column.isna().sum())
-    if missing:
-        raise Refused(
-            asked, f"{missing} of {len(column)} values of {name!r} are missing", "rows without missing values"
-        )
+def _values(column: pd.Series, name: str, asked: str, groups: Mapping[str, pd.Series]) -> list[Any]:
+    absent = column.isna().to_numpy()
+    if absent.any():
+        given = f"{absent.sum()} of {len(column)} values of {name!r} are missing"
+        for feature, members in groups.items():
+            where, n = np.unique(group_names(members)[absent], return_counts=True)
+            top = n.argmax()
+            given += f", {n[top]} of them where {feature} is {where[top] or 'unknown'}"
+        instead = "rows without missing values, or a value of their own for them among classes="
+        raise Refused(asked, given, instead)
     return [v.item() if isinstance(v, np.generic) else v for v in column.tolist()]
 
 
@@ -110,18 +150,25 @@ def _codes(values: list[Any], index: dict[Any, int], name: str, asked: str) -> n
     return np.array([index[v] for v in values], np.int64)
 
 
+def _numbers(columns: pd.DataFrame, asked: str) -> np.ndarray:
+    try:
+        return columns.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise Refused(asked, f"scores that are not numbers ({error})", "numbers from 0 to 1") from None
+
+
 def _scores(
     frame: pd.DataFrame, score: str | None, proba: Sequence[str] | None, count: int, asked: str
 ) -> np.ndarray | None:
     if score is not None:
         if count != 2:
             raise Refused(asked, f"one score column for {count} classes", "proba= with one column a class")
-        second = frame[score].to_numpy(dtype=float)
+        second = _numbers(frame[[score]], asked)[:, 0]
         table = np.column_stack([1 - second, second])
     elif proba is not None:
         if len(proba) != count:
             raise Refused(asked, f"{len(proba)} probability columns for {count} classes", "one column a class")
-        table = frame[list(proba)].to_numpy(dtype=float)
+        table = _numbers(frame[list(proba)], asked)
     else:
         return None
     if not np.isfinite(table).all():

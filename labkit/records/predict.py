@@ -52,7 +52,7 @@ class Predictions(Record):
         label: str | None = None,
         score: str | None = None,
         proba: Sequence[str] | None = None,
-        groups: Sequence[str] = (),
+        groups: Sequence[str] | Mapping[str, Any] = (),
         classes: Sequence[Any] | None = None,
         threshold: float | None = None,
         name: str = "table",
@@ -66,13 +66,15 @@ class Predictions(Record):
             score: the column with the probability of the second class (two classes only); predicted labels are then
                 ``score >= threshold``, and ``threshold`` must be given unless ``label`` is.
             proba: the columns of class probabilities, in the order of ``classes``.
-            groups: the columns of sensitive features. A missing value is counted as unknown.
+            groups: the columns of sensitive features, or values by feature that stand outside the table: a pandas
+                Series is aligned on its index, anything else taken in the table's order. A missing value is unknown.
             classes: the labels in order; needed unless they are 0 and 1 or texts or whole numbers found in ``y``.
             threshold: where a score becomes a positive answer.
 
         Raises:
             Refused: missing columns, missing values in ``y`` or the predictions, predictions that are not among the
-                classes (scores given as labels, text against numbers), scores outside 0 to 1.
+                classes (scores given as labels, text against numbers), scores outside 0 to 1, groups whose index does
+                not hold the table's rows.
         """
         from labkit.records._frame import predictions_from_frame
 
