@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from labkit.analyses._grouping import Grouping, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling
@@ -17,26 +17,11 @@ from labkit.records.audit_groups import GroupAudit
 from labkit.records.predict import Predictions
 
 NAN = float("nan")
-MANY_VALUES = 20
 PER_GROUP = ("value", "low", "high", "hits", "of", "why", "ranked", "ratio", "ratio_low", "ratio_high")
 PER_FEATURE = (
     *("highest", "lowest", "difference", "difference_low", "difference_high", "corrected"),
     *("null95", "null99", "p", "least_ratio", "null_ratio05"),
 )
-
-
-@dataclass(frozen=True)
-class _Feature:
-    """One sensitive feature or intersection: its groups' names and each person's group, -1 where unknown."""
-
-    name: str
-    groups: tuple[str, ...]
-    code: np.ndarray
-
-    def counts(self, among: Any = slice(None)) -> np.ndarray:
-        """(groups,) people of each group, among all or some rows."""
-        code = self.code[among]
-        return np.bincount(code[code >= 0], minlength=len(self.groups))
 
 
 def audit_groups(
@@ -81,9 +66,10 @@ def audit_groups(
     index = _positive(asked, p, positive, metrics)
     measures = [Measure(asked, m, p, index) for m in metrics]
     names = tuple(m.name for m in measures)
-    if len(set(names)) < len(names):
-        raise Refused(asked, f"metrics named {', '.join(names)}", "metrics of different names")
-    features = [_feature(asked, p, b) for b in by]
+    features = [grouping(asked, p, b) for b in by]
+    for what, given in (("metrics", names), ("features", [f.name for f in features])):
+        if len(set(given)) < len(given):
+            raise Refused(asked, f"{what} named {', '.join(given)}", f"{what} of different names")
     truth = None if index is None else p.y == index
     parts = []
     for i, (measure, feature) in enumerate(product(measures, features)):
@@ -122,7 +108,7 @@ def audit_groups(
     )
 
 
-def _tables(parts: Sequence[dict[str, Any]], metrics: int, features: Sequence[_Feature]) -> dict[str, np.ndarray]:
+def _tables(parts: Sequence[dict[str, Any]], metrics: int, features: Sequence[Grouping]) -> dict[str, np.ndarray]:
     """The parts put together: (metric, group) and (metric, feature) arrays."""
     rows = [parts[i * len(features) : (i + 1) * len(features)] for i in range(metrics)]
     found = {k: np.array([np.concatenate([part[k] for part in row]) for row in rows]) for k in PER_GROUP}
@@ -148,34 +134,14 @@ def _positive(asked: str, p: Predictions, positive: int | str | None, metrics: S
     return positive_class(asked, p, positive)
 
 
-def _feature(asked: str, p: Predictions, by: str | tuple[str, ...]) -> _Feature:
-    parts = (by,) if isinstance(by, str) else tuple(by)
-    values = [p.group(name) for name in parts]
-    known = np.all([v != "" for v in values], axis=0)
-    seen = [sorted(set(v[v != ""].tolist())) for v in values]
-    name = " & ".join(parts)
-    for part, column, groups in zip(parts, values, seen):
-        sizes = np.array([(column == g).sum() for g in groups])
-        if len(groups) > MANY_VALUES and np.median(sizes) < 30:
-            given = f"{len(groups)} values, half of them with fewer than {int(np.median(sizes)) + 1} people"
-            raise Refused(f"{asked} by {part}", given, "a feature in few groups, such as age in bands")
-    combined = list(product(*seen))
-    code = np.full(len(p), -1)
-    place = {combination: i for i, combination in enumerate(combined)}
-    stacked = np.column_stack(values)
-    distinct, inverse = np.unique(stacked[known], axis=0, return_inverse=True)
-    code[known] = np.array([place[tuple(row)] for row in distinct.tolist()], np.int64)[inverse.ravel()]
-    return _Feature(name, tuple(" & ".join(c) for c in combined), code)
-
-
-def _positives(feature: _Feature, truth: np.ndarray | None) -> np.ndarray:
+def _positives(feature: Grouping, truth: np.ndarray | None) -> np.ndarray:
     """(groups,) people of the positive class; -1 where no class is named as positive."""
     return np.full(len(feature.groups), -1) if truth is None else feature.counts(truth)
 
 
 def _one(
     measure: Measure,
-    feature: _Feature,
+    feature: Grouping,
     truth: np.ndarray | None,
     least: int,
     least_of: int,
@@ -248,7 +214,7 @@ def _ratios(part: dict[str, Any]) -> dict[str, np.ndarray]:
 
 def _compared(
     measure: Measure,
-    feature: _Feature,
+    feature: Grouping,
     part: dict[str, Any],
     draws: np.ndarray,
     replicates: int,
@@ -293,7 +259,7 @@ def _perfect(
     metrics: Sequence[str | Metric],
     p: Predictions,
     index: int | None,
-    features: Sequence[_Feature],
+    features: Sequence[Grouping],
     ranked: np.ndarray,
 ) -> np.ndarray:
     """(metric, feature): the largest difference over the same groups when every answer is right."""
@@ -310,7 +276,7 @@ def _perfect(
 
 
 def _status(
-    parts: Sequence[dict[str, Any]], measures: Sequence[Measure], features: Sequence[_Feature], p: Predictions
+    parts: Sequence[dict[str, Any]], measures: Sequence[Measure], features: Sequence[Grouping], p: Predictions
 ) -> tuple[Any, str]:
     if all(m.constant for m in measures):
         given = (
