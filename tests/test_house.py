@@ -21,9 +21,8 @@ from labkit.core import method, record, registry
 ROOT = Path(__file__).parent.parent
 LEAVES = ("attacks", "attributions", "checks", "metrics")
 SOURCES = sorted((ROOT / "labkit").rglob("*.py"))
-# Records that are part of others and never stand alone.
-WITHOUT_VIEW = {"finding"}
-MADE_ELSEWHERE = {"finding"}
+WITHOUT_VIEW = {"finding"}  # shown with the record it speaks of
+MADE_ELSEWHERE = {"finding", "train"}  # by checks, and by labkit.training
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "torch.load", "joblib.load"}
 FORBIDDEN_IMPORTS = {"torchvision", "pickle", "dill", "marshal", "shelve", "cloudpickle"}
 
