@@ -25,7 +25,8 @@ class GroupAudit(Record):
         positive: the class that counts as positive.
         metrics, features: what was measured and over which sensitive features ("sex & race" is an intersection).
         group, feature_of: each group's name and the index of its feature.
-        n, positives: people in the group, and those of them whose true class is the positive one.
+        n, positives: people in the group, and those of them whose true class is the positive one (-1 when no class is
+            named as positive, with metrics that need none).
         unknown: people whose group is not known; they count in ``overall`` alone.
         value, low, high: the metric in each group and its interval.
         hits, of: the counts behind a proportion; nan for other metrics.
@@ -84,8 +85,9 @@ class GroupAudit(Record):
 
     @property
     def base_rate(self) -> np.ndarray:
-        """(group,) share of people whose true class is the positive one; nan in an empty group."""
-        return np.divide(self.positives, self.n, out=np.full(len(self.n), np.nan), where=self.n > 0)
+        """(group,) share of people whose true class is the positive one; nan in an empty group, or without one named."""
+        known = (self.n > 0) & (self.positives >= 0)
+        return np.divide(self.positives, self.n, out=np.full(len(self.n), np.nan), where=known)
 
     def metric(self, name: str) -> int:
         """The index of a metric. Raises Refused for one that was not measured."""
