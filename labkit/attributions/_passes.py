@@ -17,8 +17,7 @@ def gradient(forward: Forward, z: Tensor, target: Tensor) -> Tensor:
     """Gradient of each row's target logit at ``z``; zero where ``z`` does not reach the output."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
-        # a copy goes in: a model whose first layer works in place would change the values themselves
-        out = score(forward(z.clone()), target)
+        out = score(forward(z), target)
     if not out.requires_grad:
         return torch.zeros_like(z)
     (found,) = torch.autograd.grad(out.sum(), z, allow_unused=True)

@@ -66,7 +66,7 @@ def _maps(model: Classifier, x: Tensor, target: Tensor, name: str) -> tuple[Tens
     handle = layers[name].register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            out = score(model(x.clone().requires_grad_().clone()), target)
+            out = score(model(x.clone().requires_grad_()), target)
     finally:
         handle.remove()
     if len(kept) != 1:

@@ -37,7 +37,7 @@ def integrated_gradients(
     """
     z, forward = model.relax(x)
     start, _ = model.relax(baseline)
-    change = score(forward(z.clone()), target) - score(forward(start.clone()), target)
+    change = score(forward(z), target) - score(forward(start), target)
     difference = z - start
     mean = torch.zeros_like(z)
     used = torch.zeros(len(x), dtype=torch.int64, device=x.device)

@@ -33,7 +33,7 @@ def occlusion(
     """
     parts = _parts(x.shape[1:], window, stride).to(x.device)
     flat, fill = x.flatten(1), baseline.flatten(1)
-    whole = score(model(x.clone()), target)
+    whole = score(model(x), target)
     total = torch.zeros(flat.shape, dtype=whole.dtype, device=x.device)
     each = max(1, batch_size // len(x))
     for i in range(0, len(parts), each):

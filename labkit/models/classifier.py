@@ -67,7 +67,8 @@ class Classifier:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, classes) logits."""
-        return self._logits(self.module(x))
+        # a copy goes in: a first layer that works in place must not reach the caller's data
+        return self._logits(self.module(x.clone()))
 
     def relax(self, x: Tensor) -> tuple[Tensor, Forward]:
         """What gradients are taken in, and the logits as a function of it.
@@ -82,7 +83,7 @@ class Classifier:
             z = layer(x)
 
         def forward(values: Tensor) -> Tensor:
-            handle = layer.register_forward_hook(lambda *_: values)
+            handle = layer.register_forward_hook(lambda *_: values.clone())
             try:
                 return self(x.repeat(len(values) // len(x), *[1] * (x.ndim - 1)))
             finally:

@@ -1,0 +1,1 @@
+"""Faults that real users bring, each beside its sound twin."""

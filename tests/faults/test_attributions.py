@@ -1,0 +1,227 @@
+"""Planted faults of attributions, each beside a sound twin that must not be flagged."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Annotated
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import labkit as lk
+
+GRADIENTS = ["saliency", "input_x_gradient", "smoothgrad", "integrated_gradients"]
+
+
+class Seen(nn.Module):
+    """A network seen through ``f(network, x)``: how each defect is planted."""
+
+    def __init__(self, net: nn.Module, f) -> None:
+        super().__init__()
+        self.net, self.f = net, f
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(self.net, x)
+
+
+@pytest.fixture
+def seen(mlp_module, digits):
+    def make(f, **options):
+        return lk.wrap(Seen(mlp_module, f), classes=digits.classes, bounds=(0, 1), **options)
+
+    return make
+
+
+def status(record, check, subject=""):
+    return next(f.status for f in lk.check(record, only=[check]) if f.subject == subject)
+
+
+def test_a03_a_rule_that_does_not_add_up_is_contradicted_with_both_numbers(mlp, digits):
+    from captum.attr import DeepLift
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(64, 32), nn.Linear(32, 32), nn.Linear(32, 10)
+            self.r1, self.r2 = nn.ReLU(), nn.ReLU()
+            with torch.no_grad():
+                for p in self.parameters():
+                    p.mul_(2)
+
+        def forward(self, x):
+            return self.c(torch.relu(self.b(torch.relu(self.a(x.flatten(1))))))
+
+    class Modules(Functional):
+        def forward(self, x):
+            return self.c(self.r2(self.b(self.r1(self.a(x.flatten(1))))))
+
+    def deep_lift(model, x: Tensor, target: Tensor, baseline: Tensor) -> Annotated[Tensor, "complete"]:
+        return DeepLift(model.module).attribute(x, baseline, target=target)
+
+    found = {}
+    for made in (Functional, Modules):
+        torch.manual_seed(0)
+        model = lk.wrap(made(), classes=digits.classes, bounds=(0, 1))
+        found[made] = lk.explain(model, digits.test.x[:8], deep_lift, evidence=())
+    fault, twin = found[Functional], found[Modules]
+    assert fault.status == "contradicted" and "adds up to" in fault.reason and "logit changes by" in fault.reason
+    assert status(fault, "completeness") == "does_not_meet"
+    assert "Contradicted" in lk.says(fault)
+    assert twin.status == "measured" and status(twin, "completeness") == "meets"
+
+
+def test_a06_a_map_that_ignores_the_weights(mlp, digits):
+    def edges(x: Tensor) -> Tensor:
+        return (x - x.roll(1, 3)).abs() * x
+
+    fault = lk.explain(mlp, digits.test.x[:8], edges)
+    twin = lk.explain(mlp, digits.test.x[:8], "integrated_gradients")
+    assert status(fault, "randomized_weights") == "does_not_meet"
+    assert status(fault, "beats_controls", "planted_truth") != "meets"
+    assert status(twin, "randomized_weights") != "does_not_meet"
+    assert status(twin, "beats_controls", "planted_truth") == "meets"
+
+
+def test_a08_batch_normalisation_in_training_mode_is_neither_used_nor_changed(digits):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10)).train()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    fault = lk.explain(lk.wrap(net, classes=digits.classes, bounds=(0, 1)), digits.test.x[:6], evidence=())
+    assert net.training and all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    twin = lk.explain(lk.wrap(net.eval(), classes=digits.classes, bounds=(0, 1)), digits.test.x[:6], evidence=())
+    assert np.array_equal(fault.attribution, twin.attribution)
+
+
+@pytest.mark.parametrize("target", [-1, [0, 1, -1], 10])
+def test_a10_a_target_that_is_no_class(target, mlp, digits):
+    with pytest.raises(lk.Refused, match="labels from 0 to 9"):
+        lk.explain(mlp, digits.test.x[:3], target=target)
+    assert lk.explain(mlp, digits.test.x[:3], target=9, evidence=()).status == "measured"
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "kernel_shap"])
+def test_a11_nan_in_one_feature(name, mlp, digits):
+    x = digits.test.x[:3].copy()
+    assert lk.explain(mlp, x[1:], name, evidence=()).status == "measured"
+    x[0, 0, 2, 3] = np.nan
+    with pytest.raises(lk.Refused, match=r"1 of 3 rows hold NaN .*first: 0"):
+        lk.explain(mlp, x, name)
+
+
+@pytest.mark.parametrize("name", ["saliency", "input_x_gradient"])
+def test_a13_saturated_probabilities(name, seen, digits):
+    model = seen(lambda net, x: (net(x) * 100).softmax(1), outputs="probabilities")
+    fault = lk.explain(model, digits.test.x[:20], name)
+    assert fault.status == "not_measured" and "vanishes on" in fault.reason and "occlusion" in fault.reason
+    assert {f.status for f in lk.check(fault)} == {"not_measured"}
+    assert lk.says(fault).startswith("Not measured because")
+    assert lk.explain(seen(lambda net, x: net(x) * 100), digits.test.x[:20], name, evidence=()).status == "measured"
+    mild = seen(lambda net, x: net(x).softmax(1), outputs="probabilities")
+    assert lk.explain(mild, digits.test.x[:20], name, evidence=()).status == "measured"
+
+
+def test_a15_half_precision_that_overflows():
+    class Net(nn.Module):
+        """Finite at both ends; in between, float16 runs over."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x):
+            hump = (x * (1 - x)).sum(1, keepdim=True) * 6e4
+            return self.head(x) + 1e-9 * hump**2
+
+    torch.manual_seed(0)
+    net, x = Net(), np.ones((4, 6), np.float32)
+    twin = lk.explain(lk.wrap(net, classes=["a", "b", "c"]), x, target=0, evidence=())
+    assert twin.status == "measured"
+    with pytest.raises(lk.Refused, match="NaN or infinite on 4 of 4 rows") as refusal:
+        lk.explain(lk.wrap(net.half(), classes=["a", "b", "c"]), x.astype(np.float16), target=0)
+    assert "float32" in refusal.value.instead
+
+
+Out = namedtuple("Out", "logits hidden")
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "occlusion", "kernel_shap"])
+def test_a16_outputs_that_are_not_a_tensor(name, mlp, seen, digits):
+    x = digits.test.x[:2]
+    options = {"samples": 100} if name == "kernel_shap" else {}
+    plain = lk.explain(mlp, x, name, evidence=(), **options).attribution
+    for f in (lambda n, x: {"logits": n(x)}, lambda n, x: (n(x), x), lambda n, x: Out(n(x), x)):
+        assert np.array_equal(lk.explain(seen(f), x, name, evidence=(), **options).attribution, plain)
+    with pytest.raises(lk.Refused, match="keys scores, hidden"):
+        lk.explain(seen(lambda n, x: {"scores": n(x), "hidden": x}), x, name)
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_a18_token_numbers(name):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(24, 3))
+    ids = np.random.default_rng(0).integers(1, 10, (4, 6))
+    with pytest.raises(lk.Refused, match="embedding="):
+        lk.explain(lk.wrap(net, classes=["a", "b", "c"]), ids, name)
+    twin = lk.explain(lk.wrap(net, classes=["a", "b", "c"], embedding="0"), ids, name, evidence=())
+    assert twin.status == "measured" and twin.attribution.shape == ids.shape
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_a20_rounding_before_the_network(name, mlp, seen, digits):
+    fault = lk.explain(seen(lambda net, x: net(torch.round(x * 4) / 4)), digits.test.x[:8], name)
+    assert fault.status == "not_measured" and "8 of 8" in fault.reason and "rounding" in fault.reason
+    assert "kernel_shap" in fault.reason
+    assert lk.explain(mlp, digits.test.x[:8], name, evidence=()).status == "measured"
+
+
+def test_a20_what_is_offered_instead_does_work(seen, digits):
+    model = seen(lambda net, x: net(torch.round(x * 4) / 4))
+    record = lk.explain(model, digits.test.x[:8], "occlusion")
+    assert record.status == "measured" and status(record, "beats_controls", "deletion") == "meets"
+
+
+def test_a21_a_score_that_prefers_a_constant_map_is_struck_out(mlp, digits):
+    def sensitivity_max(
+        model, x: Tensor, target: Tensor, baseline: Tensor, attribution: Tensor, attribute, generator
+    ) -> Annotated[Tensor, "lower"]:
+        noise = torch.from_numpy(generator.normal(*x.shape[1:])) * 0.3
+        moved = attribute(model, x + noise, target, baseline, generator.spawn(7)) - attribution
+        return moved.flatten(1).norm(dim=1) / attribution.flatten(1).norm(dim=1)
+
+    record = lk.explain(mlp, digits.test.x[:8], "saliency", evidence=[sensitivity_max, "planted_truth"])
+    (fault,) = [f for f in lk.check(record, only=["beats_controls"]) if f.subject == "sensitivity_max"]
+    assert fault.status == "not_measured" and "struck out" in fault.says
+    assert status(record, "beats_controls", "planted_truth") == "meets"
+
+
+def test_a23_grad_cam_on_a_layer_without_extent(digits):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
+    )
+    model = lk.wrap(net, classes=digits.classes, bounds=(0, 1))
+    for layer in ("2", "3"):
+        with pytest.raises(lk.Refused, match="without spatial extent") as refusal:
+            lk.explain(model, digits.test.x[:4], "grad_cam", layer=layer)
+        assert "'0'" in refusal.value.instead
+    with pytest.raises(lk.Refused, match="conv"):
+        lk.explain(model, digits.test.x[:4], "grad_cam", layer="conv")
+    twin = lk.explain(model, digits.test.x[:4], "grad_cam", positive=False, evidence=())
+    assert twin.status == "measured" and status(twin, "zero_map") == "meets"
+
+
+def test_a26_an_in_place_activation_first_changes_neither_data_nor_answer(digits):
+    def net(inplace):
+        torch.manual_seed(0)
+        first = nn.Sequential(nn.ReLU(inplace), nn.Flatten(), nn.Linear(64, 10))
+        return lk.wrap(first, classes=digits.classes, bounds=(-1, 1))
+
+    x = digits.test.x[:4] - 0.3
+    for name in [*GRADIENTS, "occlusion"]:
+        fault, twin = (
+            lk.explain(net(inplace), x, name, target=1, baseline=-1, evidence=()) for inplace in (True, False)
+        )
+        assert np.array_equal(fault.attribution, twin.attribution), name
+        assert np.array_equal(fault.x, x)
