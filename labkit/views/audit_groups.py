@@ -153,13 +153,13 @@ def rows(record: GroupAudit) -> pd.DataFrame:
 
 
 def says(record: GroupAudit) -> str:
-    """Who is furthest apart, on how many people, and whether chance alone would do it."""
+    """The largest difference beyond chance, or the one nearest to it: on whom, how large, and how sure."""
     known = ~np.isnan(record.p_holm)
     if not known.any():
         return f"No two groups could be compared among {record.n_total} people."
-    m, f = np.unravel_index(
-        np.nanargmin(np.where(known, record.p_holm - 1e-9 * record.difference, np.nan)), known.shape
-    )
+    sure = record.p_holm < 0.05
+    first = np.where(sure, record.difference, -1) if sure.any() else np.where(known, -record.p, -np.inf)
+    m, f = np.unravel_index(first.argmax(), first.shape)
     top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
     name = spoken(record.metrics[m])
     if np.isnan(record.of[m, [top, bottom]]).any():
