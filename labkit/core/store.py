@@ -23,6 +23,7 @@ from labkit.core.record import Provenance, Record
 from labkit.core.refused import Refused
 
 SCHEMA = "labkit.record/1"
+LIMIT = 2 * 1024**3
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -83,20 +84,29 @@ def loads(data: bytes, name: str = "record") -> Any:
     asked = f"the record {name}"
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > LIMIT:
+                raise Refused(asked, f"more than {LIMIT:,} bytes when unpacked", "a smaller record")
             members = {info.filename: archive.read(info) for info in archive.infolist()}
         header = json.loads(members["record.json"])
+    except Refused:
+        raise
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         raise Refused(asked, f"not a readable record ({error})", "a file written by labkit.save") from None
     except Exception as error:  # zlib.error derives from Exception alone
         raise Refused(asked, f"damaged archive ({error})", "the file as it was saved") from None
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise Refused(asked, "a header without the schema " + SCHEMA, "a file written by labkit.save")
-    for member, sha in header["arrays"].items():
-        if member not in members or hashlib.sha256(members[member]).hexdigest() != sha:
-            raise Refused(asked, f"its part {member} was changed after it was saved", "the file as it was saved")
-    record = _decode({"dataclass": header["type"], "fields": header["fields"]}, members)
-    if record.digest != header["digest"]:
-        raise Refused(asked, "its header was changed after it was saved", "the file as it was saved")
+    try:
+        for member, sha in header["arrays"].items():
+            if member not in members or hashlib.sha256(members[member]).hexdigest() != sha:
+                raise Refused(asked, f"its part {member} was changed after it was saved", "the file as it was saved")
+        record = _decode({"dataclass": header["type"], "fields": header["fields"]}, members)
+        if record.digest != header["digest"]:
+            raise Refused(asked, "its header was changed after it was saved", "the file as it was saved")
+    except Refused:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Refused(asked, f"a header that does not hold together ({error})", "the file as it was saved") from None
     return record
 
 

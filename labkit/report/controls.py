@@ -55,61 +55,83 @@ def _judge(control: Control, plan: Plan) -> Finding:
 
 
 def _predictions(
-    y: np.ndarray, label: np.ndarray, proba: np.ndarray | None = None, **groups: np.ndarray
+    y: np.ndarray,
+    label: np.ndarray,
+    proba: np.ndarray | None = None,
+    row: np.ndarray | None = None,
+    **groups: np.ndarray,
 ) -> Predictions:
-    about = Provenance(analysis="controls", version=lk.__version__, data={"name": "planted", "n": len(y)})
-    scores = None if proba is None else np.column_stack([1 - proba, proba])
     return Predictions(
-        provenance=about,
+        provenance=Provenance(analysis="controls", version=lk.__version__, data={"name": "planted", "n": len(y)}),
         y=y.astype(np.int64),
         label=label.astype(np.int64),
-        proba=scores,
+        proba=None if proba is None else np.column_stack([1 - proba, proba]),
         classes=("no", "yes"),
         groups=groups,
+        row=row,
     )
 
 
-def _selected(shares: tuple[float, float]) -> Record:
+def _selected(first: float, second: float) -> Record:
     """Two groups of which exactly these shares get the positive answer."""
     group = np.repeat(["first", "second"], PEOPLE)
-    label = np.concatenate([np.arange(PEOPLE) < share * PEOPLE for share in shares])
+    label = np.concatenate([np.arange(PEOPLE) < share * PEOPLE for share in (first, second)])
     answers = _predictions(label, label, group=group)
     return lk.audit_groups(answers, ["selection_rate"], by=["group"], positive=1, replicates=500)
 
 
-def _right(share: float, seed: int) -> Predictions:
+def _right(share: float, seed: int, shared: int = 0) -> Predictions:
+    """Answers of which a share is right, on rows of which so many also stand in every other such set."""
     y = Draws(seed, PEOPLE).integers(2)
-    wrong = np.arange(PEOPLE) >= share * PEOPLE
-    return _predictions(y, np.where(wrong, 1 - y, y), np.where(np.where(wrong, 1 - y, y) == 1, 0.9, 0.1))
+    label = np.where(np.arange(PEOPLE) < share * PEOPLE, y, 1 - y)
+    row = np.arange(PEOPLE, dtype=np.uint64) + np.uint64(seed * PEOPLE)
+    row[:shared] = np.arange(shared)
+    y[:shared] = label[:shared] = 1
+    return _predictions(y, label, np.where(label == 1, 0.9, 0.1), row)
 
 
-def _gap(train: float, test: float) -> Record:
-    return lk.generalization_gap(_right(train, 1), _right(test, 2), "accuracy")
+def _gap(train: float, test: float, shared: int = 0) -> Record:
+    return lk.generalization_gap(_right(train, 1, shared), _right(test, 2, shared), "accuracy")
 
 
-def _confident(true: float, said: float) -> Record:
-    """A model that says ``said`` and is right in ``true`` of the cases."""
-    y = (np.arange(2 * PEOPLE) < true * 2 * PEOPLE).astype(np.int64)
-    return lk.calibration(_predictions(y, np.ones(2 * PEOPLE), np.full(2 * PEOPLE, said)))
+def _confident(said: float, true: float) -> Record:
+    """A model that always says ``said`` and is right in ``true`` of the cases."""
+    y = np.arange(PEOPLE) < true * PEOPLE
+    return lk.calibration(_predictions(y, np.ones(PEOPLE), np.full(PEOPLE, said)), replicates=200)
 
 
+_UNEQUAL = "Two groups selected at 60 and at 30 in 100"
 CONTROLS = (
+    Control("four_fifths", _UNEQUAL, lambda: _selected(0.6, 0.3), lambda: _selected(0.45, 0.45)),
+    Control("disparity", _UNEQUAL, lambda: _selected(0.6, 0.3), lambda: _selected(0.45, 0.45)),
     Control(
-        "four_fifths",
-        "Two groups selected at 60 and at 30 in 100",
-        lambda: _selected((0.6, 0.3)),
-        lambda: _selected((0.45, 0.45)),
-    ),
-    Control(
-        "disparity",
-        "Two groups selected at 60 and at 30 in 100",
-        lambda: _selected((0.6, 0.3)),
-        lambda: _selected((0.45, 0.45)),
+        "calibrated",
+        "A model that says 90 in 100 and is right in 70",
+        lambda: _confident(0.9, 0.7),
+        lambda: _confident(0.7, 0.7),
     ),
     Control(
         "overfitting",
         "A model right in all of its training data and in 70 of 100 new cases",
         lambda: _gap(1.0, 0.7),
+        lambda: _gap(0.85, 0.85),
+    ),
+    Control(
+        "beats_majority",
+        "A model that guesses",
+        lambda: _gap(0.5, 0.5),
+        lambda: _gap(0.85, 0.85),
+    ),
+    Control(
+        "duplicate_rows",
+        "A tenth of the test data also in the training data",
+        lambda: _gap(0.85, 0.85, shared=PEOPLE // 10),
+        lambda: _gap(0.85, 0.85),
+    ),
+    Control(
+        "labels_in_order",
+        "Labels whose two classes are exchanged",
+        lambda: _gap(0.85, 0.1),
         lambda: _gap(0.85, 0.85),
     ),
 )

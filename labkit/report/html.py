@@ -12,7 +12,7 @@ from labkit.records.finding import SHAPES, Finding
 from labkit.report import evidence as ev
 from labkit.report import plain, wording
 from labkit.report.evidence import Outcome
-from labkit.report.folder import slug
+from labkit.report.folder import AUDIT, PLAN, slug
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 40
 CELL = 160
 INSIDE = ("info", "not_applicable")
+WORST = ("does_not_meet", "inconclusive", "not_measured", "meets")
 
 
 def page(report: Report, content: Mapping[str, bytes]) -> str:
@@ -35,7 +36,7 @@ def page(report: Report, content: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    room.filters |= {"number": number, "interval": interval, "cell": cell, "slug": slug}
+    room.filters |= {"number": number, "interval": interval, "cell": cell, "slug": slug, "opened": capital}
     documents = {name: data for name, data in content.items() if name.startswith("evidence/")}
     return room.get_template("report.html.j2").render(
         report=report,
@@ -65,32 +66,46 @@ def _sections(report: Report) -> list[dict[str, Any]]:
 
 
 def _findings(report: Report) -> list[dict[str, Any]]:
-    """The rows of the findings table, by subject; what only informs stays in its section."""
+    """The findings table: subjects, their questions, and under each the findings; what only informs is left out."""
+    table = []
+    for subject in report.subjects:
+        questions = [{"outcome": o, "rows": _rows(report, o)} for o in report.of(subject["name"])]
+        table.append({"subject": subject["name"], "questions": [q for q in questions if q["rows"]]})
+    return table
+
+
+def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
+    """One row a finding. The checks of an attribution method are about the method, so they share one row."""
+    if outcome.record is None and outcome.reason:
+        return [_row("", "–", None, "–", "", "not_measured")]
+    judged = [f for f in outcome.findings if f.status not in INSIDE]
+    if outcome.step.section == "explanation" and judged:
+        worst = min((f.status for f in judged), key=WORST.index)
+        met = sum(f.status == "meets" for f in judged)
+        n = max((f.n for f in judged if f.n), default=None)
+        what = "whether the method can be believed"
+        return [_row(what, f"{met} of {len(judged)} checks met", n, "each check of the method", "", worst)]
     return [
-        {
-            "subject": subject["name"],
-            "rows": [
-                {"outcome": outcome, "finding": found, "criterion": report.plan.criterion(found.check)}
-                for outcome in report.of(subject["name"])
-                for found in outcome.findings or _none(outcome)
-                if found.status not in INSIDE
-            ],
-        }
-        for subject in report.subjects
+        _row(
+            f"{f.check.replace('_', ' ')}{': ' if f.subject else ''}{f.subject}",
+            interval(f),
+            f.n,
+            f.criterion,
+            report.plan.criterion(f.check).set_by,
+            f.status,
+        )
+        for f in judged
     ]
 
 
-def _none(outcome: Outcome) -> tuple[Finding, ...]:
-    """A step that was refused stands in the table too."""
-    if outcome.status != "not_measured":
-        return ()
-    return (Finding(check=outcome.step.analysis, status="not_measured", says=outcome.says),)
+def _row(what: str, estimate: str, n: int | None, criterion: str, set_by: str, status: str) -> dict[str, Any]:
+    return {"what": what, "estimate": estimate, "n": n, "criterion": criterion, "set_by": set_by, "status": status}
 
 
 def _untested(report: Report) -> list[dict[str, str]]:
     """What the plan asked and no number answers, and what the plan did not ask."""
     gaps = [
-        {"what": f"{o.subject}: {o.step.question}", "why": _capital(o.reason or o.record.reason)}  # type: ignore[union-attr]
+        {"what": f"{o.subject}: {o.step.question}", "why": capital(o.reason or o.record.reason)}  # type: ignore[union-attr]
         for o in report.outcomes
         if o.status == "not_measured"
     ]
@@ -98,7 +113,9 @@ def _untested(report: Report) -> list[dict[str, str]]:
 
 
 def _files(report: Report, content: Mapping[str, bytes]) -> list[tuple[str, str]]:
-    return [(name, ev.sha256(data)) for name, data in sorted(content.items()) if name.endswith((".json", ".toml"))]
+    return [
+        (name, ev.sha256(data)) for name, data in sorted(content.items()) if name.startswith(("evidence/", AUDIT, PLAN))
+    ]
 
 
 def _view(outcome: Outcome) -> dict[str, Any]:
@@ -171,5 +188,5 @@ def interval(found: Finding) -> str:
     return f"{number(found.estimate)} ({number(found.low)} to {number(found.high)})"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -71,7 +71,7 @@ def _missing(report: Report) -> tuple[str, ...]:
                 outcome.subject
             )
     gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_step.items())
-    outside = [o.what.rstrip(".").lower() for o in report.plan.outside[:4]]
+    outside = [o.what.rstrip(".") for o in report.plan.outside[:5]]
     return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
 
 

@@ -104,6 +104,13 @@ def _axis(panel: Panel, side: str) -> None:
         getattr(axes, f"set_{side}lim")(*limits)
     elif scale.reversed:
         own.set_inverted(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if axis.scaleanchor:
+        axes.set_aspect("equal", adjustable="box", anchor="C")
+    if axis.visible is False:
+        own.set_visible(False)
+        return
     fixed = scale.ticks()
     if fixed:
         own.set_ticks(fixed[0], labels=fixed[1])
@@ -113,9 +120,7 @@ def _axis(panel: Panel, side: str) -> None:
     else:
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
         own.set_minor_formatter(NullFormatter())
-    hidden = axis.visible is False
-    grid = not hidden and axis.showgrid is not False and scale.kind != "category"
-    if grid:
+    if axis.showgrid is not False and scale.kind != "category":
         own.grid(True, color=GRID, linewidth=1, zorder=0)
     axes.set_axisbelow(True)
     angle = -(axis.tickangle or 0)
@@ -126,14 +131,10 @@ def _axis(panel: Panel, side: str) -> None:
     elif side == "x" and fixed and max(map(len, fixed[1]), default=0) * len(fixed[1]) > 95:
         for label in own.get_ticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    if hidden or axis.showticklabels is False:
+    if axis.showticklabels is False:
         own.set_tick_params(labelleft=False, labelbottom=False)
-    if not hidden and axis.title.text:
+    if axis.title.text:
         getattr(axes, f"set_{side}label")(plain(axis.title.text), color=INK, fontsize=12, labelpad=8)
-    if axis.scaleanchor:
-        axes.set_aspect("equal", adjustable="box", anchor="C")
-    for spine in ("top", "right", "left", "bottom"):
-        axes.spines[spine].set_visible(False)
 
 
 def _place(panels: dict[tuple[str, str], Panel], frame: Any, x: Any, y: Any) -> tuple[Any, Panel | None, Panel | None]:
