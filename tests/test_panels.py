@@ -115,6 +115,16 @@ def test_a_budget_becomes_a_curve(mlp: Any, digits: lk.data.Dataset) -> None:
     assert "fgsm" in panel.record.attacks
 
 
+def test_an_attack_is_offered_only_the_norms_that_it_takes(mlp: Any, digits: lk.data.Dataset) -> None:
+    panel = lk.Panel("attack", mlp, digits, rows=slice(0, 4), live=False)
+    hooked(panel, "eps").value = 0.3
+    assert hooked(panel, "norm").value == "linf"
+    hooked(panel, "method").value = "boundary"
+    assert hooked(panel, "norm").value == "l2" and hooked(panel, "eps").value == 0.3
+    panel.job.run()
+    assert panel.record.attack == "boundary" and panel.record.norm == "l2"
+
+
 def test_the_workbench_opens_the_questions_that_fit_when_asked(mlp: Any, digits: lk.data.Dataset) -> None:
     bench = lk.Workbench(mlp, digits, live=False)
     assert bench.titles == ("Explain", "Attack", "Robustness", "Generalization", "Calibration")

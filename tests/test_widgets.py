@@ -123,7 +123,7 @@ def test_a_refusal_is_handed_on(where: str) -> None:
     seen = Seen()
     job = seen.job(refuse if where == "before" else lambda: refuse)
     job.run()
-    assert job.state == "failed" and isinstance(seen.failed[0], Refused) and not seen.shown
+    assert job.state == "refused" and isinstance(seen.failed[0], Refused) and not seen.shown
 
 
 def test_a_result_that_cannot_be_shown_fails_visibly() -> None:

@@ -20,6 +20,7 @@ from labkit.core.refused import Refused
 from labkit.widgets.text import Text
 
 _PERIOD = 0.1
+_COLOURS = {"done": "success", "stopped": "warning", "refused": "warning", "failed": "danger"}
 # Methods hang hooks on the model while they run, so two jobs on one model must not overlap.
 _turn = threading.Lock()
 
@@ -127,15 +128,21 @@ class Job(W.HBox):
         if self._error is None and not self._again:
             try:
                 self._show(self._result)
-            except Exception as error:  # a view that fails would otherwise fail unseen, in a task of the loop
-                self._error = error
+            except Exception as unseen:  # it would be lost in a task of the loop
+                self._error = unseen
         error, seconds = self._error, time.monotonic() - self._began
-        self.state = "done" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
+        self.state = _state(error)
         self.start.disabled, self.halt.disabled = False, True
         self.bar.value = 1 if error is None else self.bar.value
-        self.bar.bar_style = {"done": "success", "stopped": "warning", "failed": "danger"}[self.state]
+        self.bar.bar_style = _COLOURS[self.state]
         self.text.say(f"{self.state} after {seconds:.1f} s")
         if self._again:
             self.run()
-        elif self.state == "failed" and error is not None:
+        elif error is not None and self.state != "stopped":
             self._fail(error)
+
+
+def _state(error: BaseException | None) -> str:
+    if error is None:
+        return "done"
+    return "stopped" if isinstance(error, Stopped) else "refused" if isinstance(error, Refused) else "failed"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
 from labkit.checks import check
 from labkit.core import registry
-from labkit.core.method import Param, Range, params
+from labkit.core.method import Param, Range, choices, params
 from labkit.core.record import Record
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
@@ -67,13 +68,13 @@ class Panel(W.VBox):
         self._methods = self._choose(methods)
         self._tuned = W.VBox([]).add_class("lk-options")
         self._options = Form((), self._changed)
-        self._asked = Form(self._asked_params(), self._changed)
+        self._asked = Form((), self._changed)
         self._where = Form(self._row_params(), self._changed)
         self.job = Job(self._work, self._show, self._refuse)
         self.sentence = Text(hook="lk-says")
         self.findings = W.VBox([]).add_class("lk-findings")
         self.picture = W.Output().add_class("lk-figure")
-        parts = [self._methods, self._tuned, self._asked, self._where, self.job, self.sentence, self.picture]
+        parts = [self._methods, self._tuned, self._where, self.job, self.sentence, self.picture]
         super().__init__([p for p in [*parts, self.findings] if p is not None])
         self.add_class("lk-panel").add_class(f"lk-panel-{analysis}")
         self._tune()
@@ -88,19 +89,29 @@ class Panel(W.VBox):
         for method in methods or ():
             registry.find(kind, method)
         known = [(registry.label(m), m) for m in methods or registry.names(kind)]
-        look = {"description": "method", "style": {"description_width": "9em"}}
+        there = [value for _, value in known]
+        first = tuple(m for m in self._question.first if m in there) or (there[0],)
+        style = {"description_width": "9em"}
         if self._question.several:
-            shown = W.SelectMultiple(options=known, value=(known[0][1],), rows=min(len(known), 6), **look)
+            shown = W.SelectMultiple(
+                description="methods", options=known, value=first, rows=min(len(known), 6), style=style
+            )
         else:
-            shown = W.Dropdown(options=known, **look)
+            shown = W.Dropdown(description="method", options=known, value=first[0], style=style)
         shown.observe(lambda _: self._retune(), "value")
         return shown.add_class("lk-method")
 
-    def _asked_params(self) -> list[Param]:
-        """What the analysis itself can be tuned in, and what this model and these data add."""
-        asked = {p.name: p for p in params(self._analysis) if p.help}
-        asked |= {p.name: p for p in self._question.params(self._model, self._data)}
-        return [p for p in asked.values() if p.name not in self._fixed]
+    def _asked_params(self, method: Callable[..., Any] | None) -> Iterator[Param]:
+        """What the question asks of this model and these data, with the values as they stand. Where the method names
+        what it takes, such as its norms, nothing else is offered."""
+        for param in self._question.params(self._model, self._data):
+            now = self._asked.values.get(param.name, param.default)
+            allowed = choices(method, param.name) if method else ()
+            if allowed:
+                param = replace(param, choices=allowed)
+                now = now if now in allowed else allowed[0]
+            if param.name not in self._fixed:
+                yield replace(param, default=now)
 
     def _row_params(self) -> list[Param]:
         if self._rows is not None or not self._question.rows:
@@ -114,11 +125,12 @@ class Panel(W.VBox):
 
     def _tune(self) -> None:
         """Controls for what the chosen method can be tuned in."""
-        if self._methods is None or self._question.several:
-            return
-        method = registry.find(self._question.methods, self._methods.value)
-        self._options = Form((p for p in params(method) if p.name not in self._fixed), self._changed)
-        self._tuned.children = (self._options,)
+        method = None
+        if self._methods is not None and not self._question.several:
+            method = registry.find(self._question.methods, self._methods.value)
+            self._options = Form((p for p in params(method) if p.name not in self._fixed), self._changed)
+        self._asked = Form(self._asked_params(method), self._changed)
+        self._tuned.children = (self._options, self._asked)
 
     def _retune(self) -> None:
         self._tune()

@@ -23,6 +23,7 @@ class Question:
         title: what a tab says.
         given: model, data and rows to the positional arguments before the method.
         methods: the kind of method it runs; "" when there is none to choose.
+        first: the methods chosen at first; one, or several when it takes several at once.
         several: whether it takes several methods at once.
         rows: how many rows it takes at first; 0 when it always takes all.
         params: what this model and these data add to the method's own tunables.
@@ -33,6 +34,7 @@ class Question:
     title: str
     given: Callable[[Classifier, Any, Any], tuple[Any, ...]]
     methods: str = ""
+    first: tuple[str, ...] = ()
     several: bool = False
     rows: int = 0
     params: Callable[[Classifier, Data], tuple[Param, ...]] = lambda model, data: ()
@@ -83,12 +85,13 @@ def _bounded(model: Classifier, data: Data) -> bool:
 
 
 QUESTIONS = {
-    "explain": Question("Explain", _examples, "attributions", rows=4),
-    "attack": Question("Attack", _examples, "attacks", rows=16, params=_threat, fits=_bounded),
+    "explain": Question("Explain", _examples, "attributions", ("integrated_gradients",), rows=4),
+    "attack": Question("Attack", _examples, "attacks", ("pgd",), rows=8, params=_threat, fits=_bounded),
     "robustness_curve": Question(
         "Robustness",
         _examples,
         "attacks",
+        ("pgd", "square"),
         several=True,
         rows=64,
         params=_threat,
@@ -99,13 +102,14 @@ QUESTIONS = {
         "Groups",
         _predictions,
         "metrics",
+        ("selection_rate", "true_positive_rate"),
         several=True,
         params=_people,
         meaning={"by": lambda name: [name]},
         fits=lambda model, data: bool(test_part(data).groups),
     ),
     "generalization_gap": Question(
-        "Generalization", _train_and_test, "metrics", fits=lambda model, data: isinstance(data, Dataset)
+        "Generalization", _train_and_test, "metrics", ("accuracy",), fits=lambda model, data: isinstance(data, Dataset)
     ),
     "calibration": Question("Calibration", _predictions),
 }

@@ -12,7 +12,9 @@ class Text(W.HTML):
 
     def __init__(self, content: str = "", *, hook: str = "", quiet: bool = False) -> None:
         super().__init__()
-        self._style = "line-height:1.45;white-space:pre-line" + (";opacity:.75;font-size:90%" if quiet else "")
+        self._style = "line-height:1.45;white-space:pre-line" + (
+            ";opacity:.75;font-size:90%;margin-left:.6em" if quiet else ""
+        )
         if hook:
             self.add_class(hook)
         self.say(content)
