@@ -73,6 +73,16 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
         lk.data.load("german")
 
 
+def test_only_an_empty_field_of_a_table_is_missing(tmp_path, monkeypatch):
+    raw = b"a,b\nNA,1\nNone,\n?,3\n"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "own.csv.gz").write_bytes(gzip.compress(raw))
+    (tmp_path / "own" / "card.toml").write_text(f'files = {{ "own.csv.gz" = "{hashlib.sha256(raw).hexdigest()}" }}')
+    monkeypatch.setattr(embedded, "folder", lambda: tmp_path)
+    table = lk.data.table("own")
+    assert table["a"].tolist() == ["NA", "None", "?"] and table["b"].isna().tolist() == [False, True, False]
+
+
 def test_adult_has_its_published_base_rates(sets):
     data = sets["adult"]
     assert (len(data.train), len(data.test)) == (32561, 16281)
@@ -294,6 +304,8 @@ def test_holdout_is_stratified_stable_and_never_straddles():
     assert (holdout.holdout([keys[i] for i in order], y[order], 0.2) == held[order]).all()
     assert (holdout.holdout(keys, y, 0.2, seed=1) != held).any()
     assert holdout.holdout(keys, y, 1).all()
+    disputed = holdout.holdout([k for k in rows for _ in range(2)], np.arange(1800) % 2, 0.2)
+    assert (disputed[::2] == disputed[1::2]).all() and 0.17 < disputed.mean() < 0.23  # one key, two labels
     with pytest.raises(lk.Refused, match="held out"):
         holdout.holdout(keys[:3], y[:3], 0.2)
 
