@@ -102,9 +102,9 @@ def _event(p: Predictions, proba: np.ndarray, positive: int | str | None) -> tup
 
 def _isotonic(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
     """The frequencies that rise with the score and lie nearest to the observed ones."""
-    from sklearn.isotonic import isotonic_regression
+    from scipy.optimize import isotonic_regression
 
-    return isotonic_regression(hits / n, sample_weight=n.astype(float))
+    return np.asarray(isotonic_regression(hits / n, weights=n.astype(float)).x)
 
 
 def _losses(scores: _Scores, hits: np.ndarray, curve: np.ndarray) -> tuple[float, float, float]:
