@@ -16,6 +16,8 @@ from labkit.core import method
 
 SAMPLE = 64
 NEARBY = 1e-3
+ENOUGH_STEPS = 40
+_LONGER = tuple(f"longer{part}" for part in ("", "_steps", "_eps", "_rows", "_before", "_more"))
 
 
 def gradients(ground: Ground) -> dict[str, np.ndarray]:
@@ -59,27 +61,21 @@ def typical_lead(ground: Ground) -> float:
         return -margin(ground.model(x).float(), y)
 
     with torch.no_grad():
-        return max(1.0, float(batched(ground.run, "leads", leads, len(rows)).median()))
+        return max(1e-6, float(batched(ground.run, "leads", leads, len(rows)).median()))
 
 
-def doubled(ground: Ground, chosen: Chosen | None, eps: np.ndarray, broken_at: np.ndarray) -> dict[str, object]:
-    """Twice the steps, at the budget where about half of the rows stand: how many more of a sample break?"""
+def longer(ground: Ground, chosen: Chosen | None, eps: np.ndarray, broken_at: np.ndarray) -> dict[str, object]:
+    """Twice the steps, and 40 at least, at the budget where about half of the rows stand: do more of a sample break?"""
     if chosen is None or not len(eps):
-        return {"doubled": "", "doubled_eps": 0.0, "doubled_rows": 0, "doubled_before": 0, "doubled_more": 0}
-    sample = np.flatnonzero(ground.correct)[:SAMPLE]
+        return dict(zip(_LONGER, ("", 0, 0.0, 0, 0, 0), strict=True))
+    sample = np.flatnonzero(ground.correct)[: 2 * SAMPLE]
     standing = np.array([(broken_at[sample] > e).mean() for e in eps])
     at = float(eps[np.abs(standing - 0.5).argmin()])
     rows = sample[broken_at[sample] > at]
-    options = {**chosen.spec.options, "steps": 2 * chosen.spec.options["steps"]}
-    longer = replace(chosen, spec=replace(chosen.spec, options=options))
-    more = int(strike(ground, longer, rows, at).success.sum()) if len(rows) else 0
-    return {
-        "doubled": chosen.name,
-        "doubled_eps": at,
-        "doubled_rows": len(sample),
-        "doubled_before": len(sample) - len(rows),
-        "doubled_more": more,
-    }
+    steps = max(2 * chosen.spec.options["steps"], ENOUGH_STEPS)
+    tried = replace(chosen, spec=replace(chosen.spec, options={**chosen.spec.options, "steps": steps}))
+    more = int(strike(ground, tried, rows, at).success.sum()) if len(rows) else 0
+    return dict(zip(_LONGER, (chosen.name, steps, at, len(sample), len(sample) - len(rows), more), strict=True))
 
 
 def whole_range(ground: Ground, chosen: Chosen | None) -> dict[str, object]:
@@ -92,5 +88,5 @@ def whole_range(ground: Ground, chosen: Chosen | None) -> dict[str, object]:
 
 
 def has_steps(chosen: Chosen) -> bool:
-    """Whether an attack takes a number of steps that can be doubled."""
+    """Whether an attack takes a number of steps that can be raised."""
     return chosen.names_eps and any(p.name == "steps" and p.type is int for p in method.params(chosen.function))

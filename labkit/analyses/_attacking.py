@@ -162,7 +162,9 @@ def _check_answers_vary(asked: str, run: Run, model: Classifier, x: np.ndarray, 
         raise Refused(asked, given, "a model whose answer depends on its input: robustness has no meaning here")
 
 
-def strike(ground: Ground, chosen: Chosen, rows: np.ndarray, eps: float | None, *, scale: float = 1.0) -> Strike:
+def strike(
+    ground: Ground, chosen: Chosen, rows: np.ndarray, eps: float | None, *, scale: float | None = None
+) -> Strike:
     """Run an attack on some rows (positions) and ask the model again; with a ``scale`` its logits are divided by it."""
     run, x = ground.run, ground.x[rows]
     metered = _Metered(ground.model, scale).eval()
@@ -237,13 +239,12 @@ def stored(ground: Ground, x: np.ndarray, success: np.ndarray, levels: int) -> n
 class _Metered(nn.Module):
     """A classifier that counts the rows it answers and those that gradients are taken of."""
 
-    def __init__(self, model: Classifier, scale: float) -> None:
+    def __init__(self, model: Classifier, scale: float | None) -> None:
         super().__init__()
         self.inner, self.model, self.scale = model.module, model, scale
         self.queries = self.gradients = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.model(x) / self.scale if self.scale != 1 else self.model(x)
         self.queries += len(x)
-        self.gradients += len(x) if out.requires_grad else 0
-        return out
+        self.gradients += len(x) if x.requires_grad else 0
+        return self.model(x) if self.scale is None else self.model(x) / self.scale

@@ -38,7 +38,10 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
                     "a deterministic model: dropout and noise off when evaluating, or their average",
                 )
             run.warn(f"the model's outputs differ by up to {gap:.1g} from call to call")
-        alone = torch.cat([_forward(asked, model, rows[i : i + 1]) for i in range(min(4, len(rows)))])
+        # Each row among copies of itself: a batch of the same size, so that rounding is the same and only company differs.
+        alone = torch.cat(
+            [_forward(asked, model, rows[i : i + 1].expand_as(rows))[i : i + 1] for i in range(min(4, len(rows)))]
+        )
         gap = float((alone - first[: len(alone)]).abs().max())
         if gap > TOLERANCE * (1 + float(first.abs().max())):
             raise Refused(

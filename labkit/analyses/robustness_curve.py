@@ -69,7 +69,7 @@ def robustness_curve(
             _escalate(campaign, chosen[: len(chosen) - len(controls)])
         stepping = next((c for c in chosen if evidence.has_steps(c)), None)
         at = campaign.broken_at[stepping.name] if stepping else np.zeros(0)
-        found |= evidence.doubled(ground, stepping, campaign.budgets, at)
+        found |= evidence.longer(ground, stepping, campaign.budgets, at)
         found |= evidence.whole_range(ground, next((c for c in chosen if c.names_eps), None))
         levels = grid_levels(ground.x, ground.bounds)
         kept = stored(ground, campaign.nearest, np.isfinite(campaign.reached) & ground.correct, levels)
@@ -85,6 +85,7 @@ def robustness_curve(
         y=ground.y,
         label=ground.label,
         broken_at=np.stack(list(campaign.broken_at.values())),
+        is_gradient=np.array(list(campaign.is_gradient.values())),
         queries=np.array(list(campaign.queries.values())),
         gradients=np.array(list(campaign.gradients.values())),
         nonfinite=np.array(list(campaign.nonfinite.values())),
@@ -122,6 +123,7 @@ class _Campaign:
     budgets: np.ndarray
     broken_at: dict[str, np.ndarray] = field(default_factory=dict)
     specs: dict[str, str] = field(default_factory=dict)
+    is_gradient: dict[str, bool] = field(default_factory=dict)
     queries: dict[str, int] = field(default_factory=dict)
     gradients: dict[str, int] = field(default_factory=dict)
     nonfinite: dict[str, int] = field(default_factory=dict)
@@ -131,13 +133,13 @@ class _Campaign:
         self.reached = self.start.copy()
         self.nearest = self.ground.x.copy()
 
-    def run(self, attack: Chosen, *, scale: float = 1.0, known: np.ndarray | None = None) -> None:
+    def run(self, attack: Chosen, *, scale: float | None = None, known: np.ndarray | None = None) -> None:
         """One attack over the budgets, ascending. A row that it broke stays broken; ``known`` says which are already."""
         at = (self.start if known is None else known).copy()
         queries = gradients = nonfinite = 0
         once: Strike | None = None
         for eps in self.budgets.tolist():
-            rows = np.flatnonzero(np.isinf(at))
+            rows = np.flatnonzero(at > eps)
             if not len(rows):
                 break
             if attack.names_eps:
@@ -153,13 +155,15 @@ class _Campaign:
             nearer = rows[hit.success & (self.reached[rows] > eps)]
             self.nearest[nearer] = hit.x[np.isin(rows, nearer)]
             self.reached[nearer] = eps
+        # A stronger variant may find nothing left to do, and so take no gradient: it is of the kind of its model.
+        self.is_gradient[attack.name] = gradients > 0 or scale is not None
         self.broken_at[attack.name], self.specs[attack.name] = at, str(attack.spec)
         self.queries[attack.name], self.gradients[attack.name] = queries, gradients
         self.nonfinite[attack.name] = nonfinite
 
     def best(self, *, by_gradient: bool) -> np.ndarray:
         """(example,) smallest breaking budget among the attacks that use gradients, or among the others."""
-        rows = [at for name, at in self.broken_at.items() if (self.gradients[name] > 0) == by_gradient]
+        rows = [at for name, at in self.broken_at.items() if self.is_gradient[name] == by_gradient]
         return np.min([self.start, *rows], axis=0)
 
 
@@ -180,7 +184,7 @@ def _reason_to_escalate(campaign: _Campaign, found: Mapping[str, np.ndarray]) ->
     if cosine < 0.5:
         return f"gradients at points 0.001 apart have a mean cosine of {cosine:.2f}"
     pair = campaign.best(by_gradient=True), campaign.best(by_gradient=False)
-    if any(campaign.gradients.values()) and len(campaign.budgets):
+    if any(campaign.is_gradient.values()) and len(campaign.budgets):
         at = lost_to_black_box(*pair, campaign.budgets, ground.correct)
         if at is not None:
             return f"attacks without gradients broke more rows at eps {campaign.budgets[at]:g}"
@@ -191,7 +195,7 @@ def _escalate(campaign: _Campaign, asked: Sequence[Chosen]) -> None:
     """Gradients of rescaled logits for the attacks that use them, and Square with four times the queries."""
     scale = evidence.typical_lead(campaign.ground)
     for attack in asked:
-        if campaign.gradients[attack.name]:
+        if campaign.is_gradient[attack.name]:
             stronger = replace(attack, name=f"{attack.name} on rescaled logits")
             campaign.run(stronger, scale=scale, known=campaign.broken_at[attack.name])
     square = choose(BLACK_BOX, {"queries": 2000}, campaign.ground.norm)

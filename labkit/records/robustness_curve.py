@@ -23,15 +23,16 @@ class RobustnessCurve(Record):
         y, label: true and predicted (clean) class indices.
         broken_at: for each attack and row the smallest budget at which it broke; 0 where the clean answer is wrong,
             infinity where it never broke.
-        queries, gradients: for each attack the rows answered and the rows differentiated. An attack without
-            gradients is a black box.
+        is_gradient: whether each attack uses gradients; if not it is a black box.
+        queries, gradients: for each attack the rows answered and the rows differentiated.
         nonfinite: for each attack, how many of its perturbed rows got NaN or infinite answers (never successes).
         stored: rows whose nearest adversarial still fools the model after rounding to the data's ``levels`` + 1 values.
         loss_gradient, margin_gradient: largest absolute gradient of cross-entropy and margin at each clean row, over
             the whole input range; nan for clean errors.
         cosine: between the margin's gradients at each row and at a point 1e-3 of the range away; nan without one.
-        doubled, doubled_eps, doubled_rows, doubled_before, doubled_more: the attack whose steps were doubled ("" when
-            none has steps), at which budget, on how many rows, how many it broke before, and how many more after.
+        longer, longer_steps, longer_eps, longer_rows, longer_before, longer_more: the attack that was given more steps
+            ("" when none has steps), how many, at which budget, on how many rows, how many it had broken, and how many
+            more it broke then.
         whole, whole_rows, whole_standing: the attack that was given the whole input range, on how many rows, and how
             many it did not break.
         escalated: why stronger attacks were run after those asked for; "" if they were not.
@@ -46,6 +47,7 @@ class RobustnessCurve(Record):
     y: Annotated[np.ndarray, Dims("example")]
     label: Annotated[np.ndarray, Dims("example")]
     broken_at: Annotated[np.ndarray, Dims("attack", "example")]
+    is_gradient: Annotated[np.ndarray, Dims("attack")]
     queries: Annotated[np.ndarray, Dims("attack")]
     gradients: Annotated[np.ndarray, Dims("attack")]
     nonfinite: Annotated[np.ndarray, Dims("attack")]
@@ -54,11 +56,12 @@ class RobustnessCurve(Record):
     loss_gradient: Annotated[np.ndarray, Dims("example")]
     margin_gradient: Annotated[np.ndarray, Dims("example")]
     cosine: Annotated[np.ndarray, Dims("example")]
-    doubled: str
-    doubled_eps: float
-    doubled_rows: int
-    doubled_before: int
-    doubled_more: int
+    longer: str
+    longer_steps: int
+    longer_eps: float
+    longer_rows: int
+    longer_before: int
+    longer_more: int
     whole: str
     whole_rows: int
     whole_standing: int
@@ -92,11 +95,6 @@ class RobustnessCurve(Record):
         """(example,) the first attack to break the row at that budget; "" for clean errors and rows that stand."""
         broken = self.correct & np.isfinite(self.breaking_eps)
         return np.where(broken, np.array(self.attacks)[self.broken_at.argmin(0)], "")
-
-    @property
-    def is_gradient(self) -> np.ndarray:
-        """(attack,) whether the attack used gradients."""
-        return self.gradients > 0
 
     def broken(self, attacks: np.ndarray | None = None) -> np.ndarray:
         """(eps, example) rows broken at each budget by any of the attacks (a mask; by default all). Clean errors are."""

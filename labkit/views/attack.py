@@ -1,0 +1,93 @@
+"""How an attack looks: rows before, after, and the difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from labkit.core.intervals import clopper_pearson
+from labkit.records.attack import Adversarial
+from labkit.views._style import DIVERGING, base
+from labkit.views.robustness_curve import NORMS
+
+SHOWN = 4
+GREY = [[0, "#111111"], [1, "#ffffff"]]
+
+
+def figure(record: Adversarial) -> go.Figure:
+    """The first rows that were right without the attack: before, after, and what was added, with the answers."""
+    chosen = (np.flatnonzero(record.correct) if record.correct.any() else np.arange(len(record)))[:SHOWN]
+    titles = [text for i in chosen for text in _titles(record, i)]
+    result = make_subplots(
+        len(chosen), 3, subplot_titles=titles, horizontal_spacing=0.04, vertical_spacing=0.24 / max(len(chosen), 1)
+    )
+    about = f"{record.attack}, {NORMS[record.norm]}{'' if record.eps is None else f' eps {record.eps:g}'}"
+    result.update_layout(base(about, height=90 + 200 * len(chosen)).layout)
+    result.update_annotations(font_size=12)
+    for row, i in enumerate(chosen, start=1):
+        before, after = _flat(record.x[i]), _flat(record.adversarial[i])
+        low, high = float(min(before.min(), after.min())), float(max(before.max(), after.max()))
+        limit = float(np.abs(after - before).max()) or 1.0
+        _map(result, before, (row, 1), colorscale=GREY, zmin=low, zmax=high)
+        _map(result, after, (row, 2), colorscale=GREY, zmin=low, zmax=high)
+        _map(result, after - before, (row, 3), colorscale=DIVERGING, zmin=-limit, zmax=limit)
+    return result
+
+
+def rows(record: Adversarial) -> pd.DataFrame:
+    """One example a row: class, answers before and after, success, distances."""
+    classes = np.array([*record.classes, "(not finite)"])
+    return pd.DataFrame(
+        {
+            "example": np.arange(len(record)),
+            "class": classes[record.y],
+            "answer before": classes[record.clean],
+            "answer after": classes[record.label],
+            "success": record.success,
+            "survives rounding": record.stored,
+            "linf": record.linf,
+            "l2": record.l2,
+        }
+    )
+
+
+def says(record: Adversarial) -> str:
+    """Both numbers: success among the rows that were right, and the bound on robust accuracy over all rows."""
+    right, broken, n = int(record.correct.sum()), int(record.success.sum()), len(record)
+    low, high = (float(end) for end in clopper_pearson(round(record.robust_accuracy * n), n))
+    budget = "without a budget" if record.eps is None else f"at {NORMS[record.norm]} eps {record.eps:g}"
+    text = (
+        f"{record.attack} broke {broken} of the {right} rows that were right ({100 * record.success_rate:.0f} %) {budget}: "
+        f"robust accuracy at most {record.robust_accuracy:.2f} ({low:.2f} to {high:.2f}, n = {n})"
+    )
+    if broken:
+        text += f"; median distance of the broken rows {np.median(record.distance[record.success]):.3g}"
+    return f"{text}, and {int(record.stored.sum())} of {broken} survive storage."
+
+
+def _titles(record: Adversarial, i: int) -> tuple[str, str, str]:
+    after = record.classes[record.label[i]] if record.label[i] >= 0 else "no finite answer"
+    return (
+        f"{record.classes[record.clean[i]]}",
+        after if record.success[i] else f"still {after}",
+        f"difference, ±{np.abs(record.adversarial[i] - record.x[i]).max():.2g}",
+    )
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    """An input as one map: the mean over channels of an image, or one line of values."""
+    return x.mean(0) if x.ndim == 3 else x.reshape(1, -1)
+
+
+def _map(figure: go.Figure, values: np.ndarray, at: tuple[int, int], **colours: Any) -> None:
+    row, col = at
+    hover = "row %{y}, column %{x}: %{z:.3g}<extra></extra>"
+    figure.add_trace(go.Heatmap(z=values, showscale=False, hovertemplate=hover, **colours), row=row, col=col)
+    beside = figure.get_subplot(row, col).yaxis.anchor
+    figure.update_xaxes(visible=False, constrain="domain", row=row, col=col)
+    square = {"scaleanchor": beside} if len(values) > 1 else {}
+    figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", row=row, col=col, **square)

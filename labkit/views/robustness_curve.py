@@ -1,0 +1,102 @@
+"""How a robustness curve looks: the bound with its interval, one line an attack, and the level of guessing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from labkit.records.robustness_curve import RobustnessCurve
+from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, rgba
+
+NORMS = {"linf": "Linf", "l2": "L2"}
+
+
+def figure(record: RobustnessCurve) -> go.Figure:
+    """Robust accuracy "at most" against eps: all attacks together with the exact 95 % interval, and each of them."""
+    norm, eps = NORMS[record.norm], record.eps
+    result = base(
+        f"Robust accuracy at most, {len(record)} rows",
+        x=f"budget eps ({norm})",
+        y="robust accuracy at most",
+        height=420,
+    )
+    low, high = record.interval()
+    result.add_scatter(
+        x=np.concatenate([eps, eps[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        mode="lines",
+        line={"width": 0},
+        fillcolor=rgba(COLOURS[0], 0.2),
+        name="all, 95 % interval",
+        hoverinfo="skip",
+    )
+    for i, attack in enumerate(record.attacks, start=1):
+        look = {"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 1.5}
+        marker = {"symbol": MARKERS[i % len(MARKERS)], "size": 6}
+        name = f"{attack} (control)" if attack in record.controls else attack
+        result.add_scatter(
+            x=eps, y=record.robust_accuracy(attack), mode="lines+markers", line=look, marker=marker, name=name
+        )
+    values = record.robust_accuracy()
+    line, marker = {"color": COLOURS[0], "width": 3}, {"symbol": MARKERS[0], "size": 8}
+    result.add_scatter(x=eps, y=values, mode="lines+markers", line=line, marker=marker, name="all attacks together")
+    result.add_hline(y=record.chance, line={"dash": "dot", "color": NEUTRAL, "width": 1})
+    result.add_annotation(
+        x=eps[-1], y=record.chance, text="guessing", showarrow=False, xanchor="right", yanchor="bottom", font_size=11
+    )
+    if (values == 0).any():
+        first = float(eps[values == 0][0])
+        result.add_annotation(x=first, y=0, ax=0, ay=-40, text=f"0 from eps {first:g}", showarrow=True, font_size=11)
+    result.update_yaxes(range=[-0.02, 1.02])
+    return result
+
+
+def rows(record: RobustnessCurve) -> pd.DataFrame:
+    """One budget and attack a row ("all" is the minimum over them): the bound, its interval, success among the rows
+    that were right without an attack."""
+    parts = []
+    for attack in (None, *record.attacks):
+        low, high = record.interval(attack)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "attack": attack or "all",
+                    "norm": record.norm,
+                    "eps": record.eps,
+                    "n": len(record),
+                    "robust accuracy at most": record.robust_accuracy(attack),
+                    "low": low,
+                    "high": high,
+                    "success among correct": record.success_rate(attack),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def examples(record: RobustnessCurve) -> pd.DataFrame:
+    """One example a row: its class, the clean answer, the smallest budget known to break it, and the attack."""
+    classes = np.array(record.classes)
+    return pd.DataFrame(
+        {
+            "example": np.arange(len(record)),
+            "class": classes[record.y],
+            "answer": classes[record.label],
+            "breaking eps": record.breaking_eps,
+            "attack": record.broken_by,
+        }
+    )
+
+
+def says(record: RobustnessCurve) -> str:
+    """The bound at the largest budget, called one, with the accuracy without an attack beside it."""
+    value, right = float(record.robust_accuracy()[-1]), int(record.correct.sum())
+    low, high = (float(end[-1]) for end in record.interval())
+    broken = right - round(value * len(record))
+    return (
+        f"Robust accuracy at most {value:.2f} ({low:.2f} to {high:.2f}, n = {len(record)}) at {NORMS[record.norm]} eps "
+        f"{record.eps[-1]:g} against {', '.join(record.attacks)}; without an attack {record.accuracy:.2f}. Of the {right} "
+        f"rows that were right, {broken} ({100 * broken / right:.0f} %) were broken."
+    )
