@@ -225,7 +225,7 @@ class TestFiles:
 
     def test_weights_that_are_not_finite(self, path):
         about, state = _parts(path)
-        with pytest.raises(lk.Refused, match="not finite in head.bias"):
+        with pytest.raises(lk.Refused, match=r"not finite in head\.bias"):
             lk.open(_sealed(path, about, state | {"head.bias": torch.tensor([0.0, float("nan")])}))
 
     def test_weights_without_an_architecture(self, tmp_path):
@@ -304,7 +304,7 @@ def test_nothing_in_labkit_unpickles_or_evaluates_text():
                         found.append(where)
                 if isinstance(node.func, ast.Name) and node.func.id in forbidden:
                     found.append(where)
-                if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-                    if (node.func.value.id, node.func.attr) in attributes and "weights_only" not in keys:
-                        found.append(where)
+                named = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+                if named and (node.func.value.id, node.func.attr) in attributes and "weights_only" not in keys:
+                    found.append(where)
     assert not found

@@ -59,7 +59,9 @@ def wrap(
     try:
         copied = copy.deepcopy(module).eval().requires_grad_(False).to(where)
     except (RuntimeError, TypeError) as error:
-        raise Refused(asked, f"a module that cannot be copied ({error})", "a module without open graphs or files") from None
+        raise Refused(
+            asked, f"a module that cannot be copied ({error})", "a module without open graphs or files"
+        ) from None
     return Classifier(
         module=copied,
         classes=tuple(str(c) for c in classes),

@@ -1,8 +1,8 @@
 """The training loop: a recipe and data in, a module and its curves out. Every reference model comes out of this one.
 
 The data lie on the device from the start, every random draw of an epoch follows from (seed, epoch), and each epoch ends
-with a checkpoint: a run that is killed goes on from its last whole epoch and ends in the same weights, bit for bit, on
-the same hardware with the same number of threads.
+with a checkpoint: a run that is killed goes on from its last whole epoch. On a CPU, with the same number of threads, it
+ends in the same weights bit for bit; on CUDA sums may differ in their last bits.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from labkit.models.device import pick
 from labkit.training import checkpoint as disk
 from labkit.training.augment import augment
 from labkit.training.hardware import autocast, computes_bfloat16, in_words
+from labkit.training.optimizing import make_optimizer, move_average, rate_at
 from labkit.training.recipe import Recipe
 
 Curves = dict[str, list[float]]
@@ -40,6 +41,7 @@ class Trained:
         config: every option of the architecture.
         curves: one value an epoch: train_loss, valid_loss, valid_accuracy, rate, seconds.
         best: the epoch whose weights these are, from 0.
+        steps: of the optimizer.
     """
 
     module: nn.Module
@@ -123,9 +125,9 @@ def _fit(recipe: Recipe, data: Split, seed: int, device: torch.device, checkpoin
             progress.step(f"training {recipe.name}, seed {seed}", now + 1, recipe.epochs * steps)
 
         train_loss = float(total) / steps
-        if not math.isfinite(train_loss):
-            raise Refused(f"training {recipe.name}", f"a loss that is not finite in epoch {epoch + 1}", "a lower rate")
         valid_loss, valid_accuracy = judge(shipped, *valid)
+        if not math.isfinite(train_loss + valid_loss):
+            raise Refused(f"training {recipe.name}", f"a loss that is not finite in epoch {epoch + 1}", "a lower rate")
         score = valid_accuracy if recipe.watch == "accuracy" else -valid_loss
         if score > best_score:
             best_state, best_score, best = _copy(shipped), score, epoch
@@ -153,34 +155,6 @@ def hold_out(data: Split, share: float) -> tuple[Split, Split]:
 def epoch_seed(seed: int, epoch: int) -> int:
     """A seed for every draw of one epoch, so that no generator's state needs to be kept."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def rate_at(share: float, recipe: Recipe) -> float:
-    """The learning rate after this share of all steps: a line up, then half a cosine down (one cycle)."""
-    if share < recipe.warmup:
-        return recipe.rate * (0.05 + 0.95 * share / recipe.warmup)
-    return recipe.rate * (1 + math.cos(math.pi * (share - recipe.warmup) / (1 - recipe.warmup))) / 2
-
-
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weights with fewer than two axes (biases, gains) are not decayed."""
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    plain = [p for p in module.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=recipe.rate)
-
-
-@torch.no_grad()
-def move_average(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * module, for weights and running statistics (Polyak and Juditsky, 1992)."""
-    theirs = module.state_dict()
-    for name, mine in average.state_dict().items():
-        if mine.is_floating_point():
-            mine.lerp_(theirs[name], 1 - decay)
-        else:
-            mine.copy_(theirs[name])
 
 
 @torch.no_grad()

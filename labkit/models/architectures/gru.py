@@ -33,6 +33,8 @@ class GRU(nn.Module):
     def __init__(self, classes: int, words: int, width: int, hidden: int, word_noise: float, dropout: float) -> None:
         super().__init__()
         self.embed = nn.Embedding(words, width, padding_idx=PADDING)
+        nn.init.normal_(self.embed.weight, std=0.1)  # a rare word starts near nothing, not as loud noise
+        nn.init.zeros_(self.embed.weight[PADDING])
         self.word_noise = nn.Dropout(word_noise)
         self.onward = nn.GRU(width, hidden, batch_first=True)
         self.contrary = nn.GRU(width, hidden, batch_first=True)
@@ -43,9 +45,10 @@ class GRU(nn.Module):
         """(n, tokens) word numbers -> (n, classes) logits."""
         real = x != PADDING
         length = real.sum(1, keepdim=True)
-        place = torch.arange(x.shape[1], device=x.device).expand_as(x)
+        longest = max(1, int(length.max()))
+        in_order = torch.argsort(real.logical_not().to(torch.uint8), dim=1, stable=True)[:, :longest]
+        place = torch.arange(longest, device=x.device).expand(len(x), longest)
         inside = (place < length)[:, :, None]
-        in_order = torch.argsort(real.logical_not().to(torch.uint8), dim=1, stable=True)
         mirrored = torch.where(place < length, length - 1 - place, place)
 
         words = _take(self.word_noise(self.embed(x)), in_order)
@@ -59,5 +62,5 @@ class GRU(nn.Module):
 
 
 def _take(values: Tensor, places: Tensor) -> Tensor:
-    """(n, tokens, width) values at (n, tokens) places."""
-    return values.gather(1, places[:, :, None].expand_as(values))
+    """(n, tokens, width) values at (n, chosen) places."""
+    return values.gather(1, places[:, :, None].expand(-1, -1, values.shape[2]))

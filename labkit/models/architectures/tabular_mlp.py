@@ -79,5 +79,7 @@ class FeatureEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         share = ((x[:, self.feature] - self.low) / (self.high - self.low)).clamp(0, 1)
         lines = self.offset.expand(len(x), -1, -1).index_add(1, self.feature, share[:, :, None] * self.slope)
-        parts = [self.tables[str(i)](x[:, i].long()) if str(i) in self.tables else lines[:, i] for i in range(x.shape[1])]
+        parts = [
+            self.tables[str(i)](x[:, i].long()) if str(i) in self.tables else lines[:, i] for i in range(x.shape[1])
+        ]
         return torch.stack(parts, 1)

@@ -1,0 +1,295 @@
+"""The training loop: what comes out follows from recipe, data and seed alone, also after a kill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+import labkit as lk
+from labkit.core import progress, registry
+from labkit.training import Recipe, fit, train
+from labkit.training.augment import augment, shift
+from labkit.training.loop import hold_out
+from labkit.training.optimizing import make_optimizer, move_average, rate_at
+from labkit.training.scores import auc, measure
+
+
+def tiny() -> Recipe:
+    """A small CNN on the digits: every part of the loop is in use, and an epoch takes a blink."""
+    return Recipe(
+        name="tiny",
+        data="digits",
+        architecture="cnn",
+        config={"classes": 10, "size": 8, "widths": (8, 12), "pooled": (1, 2)},
+        from_data=lambda part: {"mean": float(part.x.mean()), "std": float(part.x.std())},
+        epochs=3,
+        batch_size=64,
+        optimizer="sgd",
+        rate=0.1,
+        weight_decay=1e-3,
+        label_smoothing=0.05,
+        clip=5.0,
+        average=0.9,
+        shift=1,
+        validation=0.1,
+        score="accuracy",
+        floor=0.8,
+        card={"licence": "Apache-2.0", "intended_use": "tests", "known_failures": ("all but digits",)},
+    )
+
+
+def weights(run) -> dict[str, torch.Tensor]:
+    return run.module.state_dict()
+
+
+def same(a, b) -> bool:
+    a, b = weights(a), weights(b)
+    return set(a) == set(b) and all(torch.equal(a[k], b[k]) for k in a)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(steps: int):
+    def listen(what: str, done: int, total: int) -> None:
+        if done == steps:
+            raise Killed
+
+    return progress.listening(listen)
+
+
+@pytest.fixture(scope="module")
+def whole(digits):
+    return fit(tiny(), digits.train)
+
+
+def test_it_learns(whole, digits):
+    x, y = torch.tensor(digits.test.x), torch.tensor(digits.test.y)
+    with torch.no_grad():
+        assert float((whole.module(x).argmax(1) == y).float().mean()) > 0.85
+    assert whole.curves["train_loss"][-1] < whole.curves["train_loss"][0]
+    assert whole.steps == 3 * (1167 // 64)
+
+
+def test_same_seed_same_weights_and_another_seed_others(whole, digits):
+    torch.manual_seed(99)  # what the caller's generator holds does not matter
+    again = fit(tiny(), digits.train)
+    assert same(whole, again) and again.curves["train_loss"] == whole.curves["train_loss"]
+    assert not same(whole, fit(tiny(), digits.train, seed=1))
+
+
+def test_the_callers_generator_is_left_alone(digits):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    fit(replace(tiny(), epochs=1), digits.train[:200])
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("step", [5, 18, 40])
+def test_a_killed_run_goes_on_to_the_same_weights(digits, tmp_path, optimizer, step):
+    """Killed in the first epoch, at its very end, and in the last one."""
+    recipe = replace(tiny(), optimizer=optimizer, rate=0.1 if optimizer == "sgd" else 0.01)
+    straight = fit(recipe, digits.train)
+    path = tmp_path / "run.safetensors"
+    with killed_after(step), pytest.raises(Killed):
+        fit(recipe, digits.train, checkpoint=path)
+    assert path.exists() is (step > 18)
+    seen = []
+    with progress.listening(lambda what, done, total: seen.append(done)):
+        resumed = fit(recipe, digits.train, checkpoint=path)
+    assert seen[0] == 18 * ((step - 1) // 18) + 1  # at most one epoch is done again
+    assert same(straight, resumed)
+    assert resumed.curves["valid_loss"] == straight.curves["valid_loss"] and resumed.best == straight.best
+
+
+def test_a_finished_run_is_not_run_again(digits, tmp_path):
+    path = tmp_path / "run.safetensors"
+    first = fit(tiny(), digits.train, checkpoint=path)
+    with killed_after(1):
+        assert same(fit(tiny(), digits.train, checkpoint=path), first)
+
+
+def test_a_checkpoint_of_another_run_is_refused(digits, tmp_path):
+    path = tmp_path / "run.safetensors"
+    fit(replace(tiny(), epochs=1), digits.train[:200], checkpoint=path)
+    with pytest.raises(lk.Refused, match="another recipe"):
+        fit(tiny(), digits.train[:200], checkpoint=path)
+    with pytest.raises(lk.Refused, match="another data"):
+        fit(replace(tiny(), epochs=1), digits.train[:201], checkpoint=path)
+    with pytest.raises(lk.Refused, match="another seed"):
+        fit(replace(tiny(), epochs=1), digits.train[:200], seed=3, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(lk.Refused, match="not a readable checkpoint"):
+        fit(replace(tiny(), epochs=1), digits.train[:200], checkpoint=path)
+
+
+def test_stops_early_and_keeps_the_best_epoch(digits):
+    """With labels that say nothing, validation loss soon rises: the kept weights are those of its least value."""
+    shuffled = replace(digits.train[:300], y=np.random.default_rng(0).permutation(digits.train.y[:300]))
+    recipe = replace(tiny(), epochs=40, patience=2, watch="loss", average=0.0, label_smoothing=0.0, validation=0.3)
+    run = fit(recipe, shuffled)
+    losses = run.curves["valid_loss"]
+    assert len(losses) < 40 and run.best == int(np.argmin(losses)) and len(losses) == run.best + 1 + 2
+    held = hold_out(shuffled, 0.3)[1]
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(run.module(torch.tensor(held.x)), torch.tensor(held.y))
+    assert float(loss) == pytest.approx(losses[run.best], rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_refused(digits):
+    with pytest.raises(lk.Refused, match="not finite"):
+        fit(replace(tiny(), rate=1e30, clip=0.0), digits.train[:200])
+
+
+def test_held_out_examples_are_never_trained_on(digits):
+    training, held = hold_out(digits.train, 0.1)
+    rows = [p.x.reshape(len(p), -1) for p in (training, held)]
+    assert len(held) == 130 and len(training) + len(held) == len(digits.train)
+    both = np.concatenate(rows)
+    order = np.lexsort(both.T)
+    given = digits.train.x.reshape(len(both), -1)
+    assert np.array_equal(both[order], given[np.lexsort(given.T)])
+
+
+class TestParts:
+    def test_rate_rises_then_falls_to_zero(self):
+        rates = [rate_at(s, tiny()) for s in np.linspace(0, 1, 101)]
+        assert np.argmax(rates) == 25 and rates[25] == pytest.approx(0.1) and rates[-1] == pytest.approx(0, abs=1e-12)
+        assert all(np.diff(rates[:26]) > 0) and all(np.diff(rates[25:]) < 0)
+
+    def test_average_is_the_weighted_sum(self):
+        a, b = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+        for k, (x, y) in enumerate(zip(a.state_dict().values(), b.state_dict().values())):
+            x.fill_(1), y.fill_(3 + k)
+        move_average(a, b, 0.75)
+        assert a.weight[0] == 0.75 * 1 + 0.25 * 3 and a.running_mean[0] == 0.75 * 1 + 0.25 * 5
+        assert a.num_batches_tracked == b.num_batches_tracked
+
+    def test_only_matrices_are_decayed(self):
+        module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(3, 2))
+        decayed, plain = make_optimizer(module, tiny()).param_groups
+        assert decayed["weight_decay"] == 1e-3 and all(p.ndim > 1 for p in decayed["params"])
+        assert plain["weight_decay"] == 0 and len(plain["params"]) == 4
+
+    def test_shift_moves_each_image_whole(self):
+        x = torch.arange(1.0, 17).reshape(1, 1, 4, 4).repeat(200, 1, 1, 1)
+        torch.manual_seed(0)
+        moved = shift(x, 1)
+        padded = nn.functional.pad(x[0, 0], [1] * 4)
+        windows = [padded[i : i + 4, j : j + 4] for i in range(3) for j in range(3)]
+        which = [next(k for k, w in enumerate(windows) if torch.equal(w, image[0])) for image in moved]
+        assert set(which) == set(range(9))  # every shift, each image its own
+
+    def test_flip_mirrors_half(self):
+        x = torch.arange(4.0).reshape(1, 1, 1, 4).repeat(400, 1, 1, 1)
+        torch.manual_seed(0)
+        flipped = augment(x, replace(tiny(), shift=0, flip=True))[:, 0, 0, 0] == 3
+        assert 150 < int(flipped.sum()) < 250
+
+    def test_dropped_words_become_unknown_and_padding_stays(self):
+        x = torch.tensor([[7, 8, 9, 0, 0]]).repeat(500, 1)
+        torch.manual_seed(0)
+        dropped = augment(x, replace(tiny(), shift=0, word_dropout=0.2))
+        assert (dropped[:, 3:] == 0).all()
+        assert 0.15 < float((dropped[:, :3] == 1).float().mean()) < 0.25
+        assert ((dropped == x) | (dropped == 1)).all()
+
+
+class TestScores:
+    def test_auc_and_its_interval(self):
+        """Area as scikit-learn's; the interval covers the true area about as often as it says."""
+        rng = np.random.default_rng(0)
+        truth = 0.7602499389065233  # P(N(1, 1) > N(0, 1))
+        covered = 0
+        for _ in range(250):
+            y = np.repeat([0, 1], [120, 60])
+            score = rng.normal(size=180) + y
+            area, low, high = auc(y, score)
+            assert area == pytest.approx(roc_auc_score(y, score))
+            covered += low <= truth <= high
+        assert 0.91 < covered / 250 < 0.98
+
+    def test_auc_counts_ties_as_half(self):
+        assert auc(np.array([0, 0, 1, 1]), np.array([0.0, 1.0, 1.0, 2.0]))[0] == 0.875
+
+    def test_auc_without_any_overlap_has_no_spread(self):
+        assert auc(np.array([0, 0, 1, 1]), np.array([0.0, 1.0, 2.0, 3.0])) == (1.0, 1.0, 1.0)
+
+    def test_accuracy(self, mlp, digits):
+        p = lk.predict(mlp, digits.test)
+        share, low, high = measure(p, "accuracy")
+        assert share == np.mean(p.label == p.y) and low < share < high
+
+
+class TestShipping:
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory):
+        out = tmp_path_factory.mktemp("zoo")
+        return out, train(tiny, seeds=2, out=out, device="cpu")
+
+    def test_what_is_written_loads_and_scores_as_the_card_says(self, made, digits):
+        out, _ = made
+        card = lk.zoo.card("tiny", out)
+        model = lk.zoo.load("tiny", folder=out)
+        p = lk.predict(model, digits.test)
+        assert card["test"]["score"] == round(float(np.mean(p.label == p.y)), 4)
+        assert card["test"]["n"] == 500 and card["test"]["low"] < card["test"]["score"] < card["test"]["high"]
+        assert card["data"]["train"]["sha256"] == digits.train.digest
+        assert card["training"]["seeds"] == [0, 1] and len(card["test"]["by_seed"]) == 2
+        assert card["training"]["gpu"] is False and card["training"]["hardware"].startswith("CPU")
+        assert not list((out / "checkpoints").iterdir())
+
+    def test_the_seed_is_chosen_on_validation(self, made):
+        _, record = made
+        valid = [record.valid_accuracy[i, b] for i, b in enumerate(record.best)]
+        assert record.chosen == int(np.argmax(valid))
+
+    def test_record_goes_to_disk_and_back_and_is_drawn(self, made):
+        out, record = made
+        again = lk.zoo.curves("tiny", out)
+        assert again.digest == record.digest
+        figure = lk.figure(again)
+        assert len(figure.data) == 2 * 4
+        table = lk.rows(again)
+        assert len(table) == 2 * 3 * 3 and set(table["seed"]) == {0, 1}
+        sentence = lk.says(again)
+        assert f"{record.score[record.chosen]:.4f}" in sentence and "n = 500" in sentence and "CPU" in sentence
+
+    def test_bad_requests(self, tmp_path):
+        for options in ({"seeds": 0}, {"budget": 0}, {"budget": 1.5}, {"device": "abacus"}):
+            with pytest.raises(lk.Refused):
+                train(tiny, out=tmp_path, **options)
+        with pytest.raises(lk.Refused, match="fashion_cnn"):
+            train("fashion_cn", out=tmp_path)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_budget_runs_fewer_epochs_and_the_card_says_so(self, tmp_path):
+        train(tiny, out=tmp_path, budget=0.34, device="cpu")
+        card = lk.zoo.card("tiny", tmp_path)
+        assert card["training"]["budget"] == 0.34 and card["training"]["epochs"] == [1]
+
+
+@pytest.mark.parametrize("name", lk.names("recipes"))
+def test_every_recipe_is_whole(name):
+    recipe = registry.find("recipes", name)()
+    assert recipe.name == name and recipe.floor > 0
+    assert recipe.architecture in lk.names("architectures") and recipe.data in lk.names("datasets")
+    assert set(recipe.card) == {"licence", "intended_use", "known_failures"}
+
+
+def test_checkpoints_hold_no_pickle(digits, tmp_path):
+    path = tmp_path / "run.safetensors"
+    fit(replace(tiny(), epochs=1), digits.train[:200], checkpoint=path)
+    parts = {name.partition("/")[0] for name in load_file(path)}
+    assert parts == {"module", "shipped", "best", "optimizer"}
+    assert not math.isnan(sum(float(v.float().sum()) for v in load_file(path).values()))
