@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from fairlearn import metrics as fairlearn
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, fbeta_score
 
 import labkit as lk
 from labkit.analyses._measure import Measure
@@ -153,8 +156,10 @@ def test_a_users_own_function_and_scikit_learns_are_metrics(compas) -> None:
     def agreement(y_true, y_pred):
         return float(np.mean(y_true == y_pred))
 
-    found = lk.audit_groups(compas, [agreement, f1_score, "accuracy"], by=["sex"], replicates=100)
-    assert found.metrics == ("agreement", "f1_score", "accuracy")
+    partly = functools.partial(fbeta_score, beta=1.0)
+    found = lk.audit_groups(compas, [agreement, f1_score, "accuracy", partly], by=["sex"], replicates=100)
+    assert found.metrics == ("agreement", "f1_score", "accuracy", "partial")
+    assert found.value[3] == pytest.approx(found.value[1])
     assert found.value[0] == pytest.approx(found.value[2], abs=1e-12)
     male = compas.groups["sex"] == "Male"
     assert found.value[1, at(found, "sex", "Male")] == pytest.approx(f1_score(compas.y[male], compas.label[male]))
@@ -248,3 +253,12 @@ def test_one_group_alone_is_not_compared() -> None:
     p = lk.Predictions.from_frame(frame, y="y", label="label", groups=["group"])
     found = lk.audit_groups(p, ["selection_rate"], by=["group"])
     assert found.status == "not_measured" and "group: a" in found.reason
+
+
+def test_the_check_of_the_how_to_page_works_as_it_stands() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "add_a_check.md").read_text(encoding="utf-8")
+    names: dict = {"__name__": "docs"}
+    exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
+    p = simulated(np.random.default_rng(0), 3, 300)
+    found = lk.check(lk.audit_groups(p, ["selection_rate"], by=["group"], replicates=100), only=[names["known_groups"]])
+    assert [f.status for f in found] == ["meets"] and found[0].thresholds == {"least": 0.95}

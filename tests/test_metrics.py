@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sklearn.metrics as theirs
@@ -122,3 +124,14 @@ def test_equal_probabilities_share_a_bin() -> None:
     y = generator.random(600) < s
     values = {expected_calibration_error(y[i], s[i]) for i in (generator.permutation(600) for _ in range(20))}
     assert max(values) - min(values) < 1e-12
+
+
+def test_the_metric_of_the_how_to_page_works_as_it_stands() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "add_a_metric.md").read_text(encoding="utf-8")
+    names: dict = {"__name__": "docs"}
+    exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
+    columns = case()
+    value = names["negative_predictive_value"](columns["y_true"], columns["y_pred"])
+    assert isinstance(value, Rate) and value == theirs.precision_score(
+        columns["y_true"], columns["y_pred"], pos_label=0
+    )

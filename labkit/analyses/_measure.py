@@ -39,14 +39,15 @@ class Measure:
     ) -> None:
         self.name = registry.label(metric)
         self.function = registry.find("metrics", metric)
-        wanted = method.needs(self.function)
-        if positive is None and typing.get_type_hints(self.function, include_extras=True).get("y_true") != Labels:
+        wanted, hints = method.needs(self.function), _hints(self.function)
+        self.labels = hints.get("y_true") == Labels
+        if positive is None and not self.labels:
             raise Refused(
                 f"{asked} with {self.name}",
                 f"{len(p.classes)} classes and none named as positive",
                 "positive= with one of " + ", ".join(map(repr, p.classes[:6])),
             )
-        self.options = method.bind("metrics", self.name, self.function, {}).options
+        self.options = method.bind("metrics", self.name, self.function, {}).options if hints else {}
         offered = self._columns(asked, p, positive, perfect)
         missing = [name for name in wanted if name not in offered]
         if missing:
@@ -57,17 +58,15 @@ class Measure:
             )
         self.columns = {name: offered[name] for name in wanted}
         # labkit's own metrics lie in [0, 1]; of others nothing is known.
-        own = self.function.__module__.startswith("labkit.metrics.")
+        own = str(getattr(self.function, "__module__", "")).startswith("labkit.metrics.")
         self.least, self.most = (0.0, 1.0) if own else (-np.inf, np.inf)
         self.weighs = "weight" in inspect.signature(self.function).parameters
 
     def _columns(self, asked: str, p: Predictions, positive: int | None, perfect: bool) -> dict[str, np.ndarray]:
-        hint = typing.get_type_hints(self.function, include_extras=True).get("y_true")
-        raw = hint == Labels
         answer = p.y if perfect else p.label
         columns = {
-            "y_true": p.y if raw else (p.y == positive).astype(np.int64),
-            "y_pred": answer if raw else (answer == positive).astype(np.int64),
+            "y_true": p.y if self.labels else (p.y == positive).astype(np.int64),
+            "y_pred": answer if self.labels else (answer == positive).astype(np.int64),
         }
         if p.proba is not None and positive is not None:
             chance = (p.y == positive).astype(float) if perfect else p.proba[:, positive].astype(float)
@@ -190,3 +189,11 @@ class Measure:
         draws = self.bootstrap(rows, replicates, generator)
         low, high = resampling.bias_corrected(draws, value)
         return value, float(max(low, self.least)), float(min(high, self.most)), draws
+
+
+def _hints(function: Metric) -> dict[str, Any]:
+    """The annotations of a function; none for a ``functools.partial`` or a callable object."""
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (TypeError, NameError):
+        return {}
