@@ -27,7 +27,7 @@ def leaf(
     rate: Annotated[float, Range(0, 1)] = 0.5,
     norm: Literal["linf", "l2"] = "linf",
     careful: bool = False,
-    hidden=3,  # noqa: ANN001 - an unannotated keyword is no tunable
+    hidden=3,
 ) -> tuple[Any, ...]:
     return model, x, steps, rate, norm, careful
 
@@ -136,7 +136,7 @@ class TestDraws:
         draws = Draws(seed, 2000)
         uniform, normal = draws.uniform(50), draws.spawn(1).normal(50)
         assert uniform.dtype == normal.dtype == np.float32
-        assert 0 <= uniform.min() and uniform.max() < 1
+        assert uniform.min() >= 0 and uniform.max() < 1
         assert stats.kstest(uniform.ravel().astype(float), "uniform").pvalue > 1e-3
         assert stats.kstest(normal.ravel().astype(float), "norm").pvalue > 1e-3
         assert stats.kurtosis(normal.ravel()) == pytest.approx(0, abs=0.06)
@@ -160,7 +160,7 @@ class TestDraws:
 
     def test_seeds_for_others_fit_in_63_bits_and_differ(self) -> None:
         seeds = Draws(0, 500).seeds()
-        assert len(set(seeds)) == 500 and 0 <= min(seeds) and max(seeds) < 2**63
+        assert len(set(seeds)) == 500 and min(seeds) >= 0 and max(seeds) < 2**63
 
 
 class TestRecord:
@@ -225,7 +225,7 @@ def test_progress_reaches_the_listener_of_its_context_alone() -> None:
 
 
 def test_an_attribute_that_does_not_exist_names_those_that_do() -> None:
-    with pytest.raises(AttributeError, match="it has .*audit"):
+    with pytest.raises(AttributeError, match=r"it has .*audit"):
         lk.adit  # noqa: B018
     assert {"audit", "verify", "data"} <= set(dir(lk))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -278,3 +279,11 @@ def test_tables_and_texts_are_drawn_as_bars_in_the_readers_words(modality):
     else:
         assert labels >= {"good · 1", "good · 3", "film · 2"} and not any(v.endswith("· 4") for v in labels)
     assert {"attribution", "control"} <= set(rows.columns)
+
+
+def test_the_example_in_the_documentation_works(mlp, digits):
+    page = (Path(__file__).parent.parent / "docs" / "add_an_attribution.md").read_text()
+    names: dict[str, object] = {}
+    exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
+    record = lk.explain(mlp, digits.test[:4], names["vargrad"], samples=8)
+    assert record.status == "measured" and (record.attribution >= 0).all() and record.attribution.any()

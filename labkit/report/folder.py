@@ -24,7 +24,7 @@ FOLDERS = ("evidence", "records", "figures")
 def slug(name: str) -> str:
     """A file name for any text: its safe characters, and a hash when that is not the text itself."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:48]
-    return safe if safe == name else f"{safe}-{ev.sha256(name.encode())[:8]}".strip("-")
+    return safe if safe and safe == name else f"{safe}-{ev.sha256(name.encode())[:8]}".strip("-")
 
 
 class Folder:

@@ -175,8 +175,10 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–" if value is None or math.isnan(value) else "∞" if value > 0 else "−∞"
     size = abs(value)
-    text = f"{value:.3f}" if 0.001 <= size < 10 or value == 0 else f"{value:.3g}"
-    return f"{round(value):,}" if size >= 1000 else (text.rstrip("0").rstrip(".") or "0").replace("-", "−")
+    if size >= 1000:
+        return f"{round(value):,}".replace("-", "−")
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if 0.001 <= size < 10 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def interval(found: Finding) -> str:

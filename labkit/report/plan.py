@@ -250,6 +250,8 @@ def _check_steps(asked: str, steps: tuple[Step, ...]) -> None:
         where = f"{asked}, step {step.id}"
         if not step.id or not step.id.replace("-", "").replace("_", "").isalnum() or not step.id.isascii():
             raise Refused(where, f"id = {step.id!r}", "letters, digits, '-' and '_'")
+        if step.id == "agreement":
+            raise Refused(where, "the id under which the agreement of the methods is kept", "another id")
         if step.id in seen:
             raise Refused(where, "an id that stands twice", "one id a step")
         seen.add(step.id)

@@ -105,7 +105,7 @@ def _subject(model: Audited, data: Dataset | None) -> Subject:
 
 def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:
     """The same subjects; a name that stands twice gets a number."""
-    counts: dict[str, int] = {}
+    counts = {"controls": 1}  # the folder of the planted controls
     named = []
     for subject in found:
         counts[subject.name] = counts.get(subject.name, 0) + 1

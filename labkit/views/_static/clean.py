@@ -12,6 +12,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _ALLOWED = {"svg", "g", "defs", "path", "clipPath", "rect", "text", "tspan", "use", "image", "title", "desc"}
 _FONT = re.compile(r"font:\s*(?:(bold|[1-9]00)\s+)?(?:italic\s+)?([\d.]+)px[^;]*")
+_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
 
 
 def clean(raw: str, name: str, title: str, describe: str) -> str:
@@ -75,7 +76,7 @@ def _attributes(element: ET.Element, wanted: set[str], prefix: str) -> dict[str,
             kept["href"] = f"#{prefix}-{value[1:]}" if value.startswith("#") else value.replace("\n", "")
             continue
         value = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", value).replace(INK, "currentColor")
-        kept[key] = _FONT.sub(_font, value)
+        kept[key] = _FAMILY.sub("", _FONT.sub(_font, value))
     element.attrib.clear()
     return kept
 
