@@ -17,6 +17,8 @@ from labkit.records.predict import Predictions
 # The curve is stated at no more than so many scores, the histogram in so many bins.
 POINTS = 201
 BINS = 20
+# Draws under calibration take the scores in so many levels.
+LEVELS = 4096
 # Replicates are drawn in parts of at most so many numbers, to bound memory.
 PART = 2_000_000
 # What the probability is of when there are several classes.
@@ -53,12 +55,14 @@ def calibration(
         given = "predictions with labels only"
         raise Refused("calibration", given, "probabilities: labkit.predict, or from_frame with score= or proba=")
     event, chance, happened = _event(p, p.proba, positive)
-    value, code = np.unique(chance, return_inverse=True)
-    scores = _Scores(value, np.bincount(code), np.bincount(code, happened).astype(np.int64))
+    scores = _by_score(chance, happened)
     curve = _isotonic(scores.hits, scores.n)
     loss, recalibrated, constant = _losses(scores, scores.hits, curve)
-    at = np.unique(np.linspace(0, len(value) - 1, min(POINTS, len(value))).round().astype(int))
-    curves, gains, errors = _under_calibration(scores, at, replicates, resampling.stream(seed, "calibration", "null"))
+    last = len(scores.value) - 1
+    at = np.unique(np.linspace(0, last, min(POINTS, last + 1)).round().astype(int))
+    points = scores.value[at]
+    null = _by_score(resampling.coarse(chance, LEVELS), happened)
+    curves, gains, errors = _under_calibration(null, points, replicates, resampling.stream(seed, "calibration", "null"))
     ece = float(expected_calibration_error(happened, chance))
     low, high = intervals.mean((chance - happened) ** 2)
     count, edges = np.histogram(chance, bins=BINS, range=(0, 1))
@@ -71,7 +75,7 @@ def calibration(
         n=len(p),
         base_rate=float(happened.mean()),
         replicates=replicates,
-        score=value[at],
+        score=points,
         frequency=curve[at],
         band_low=band[0],
         band_high=band[1],
@@ -100,6 +104,11 @@ def _event(p: Predictions, proba: np.ndarray, positive: int | str | None) -> tup
     return p.classes[index], proba[:, index].astype(float), p.y == index
 
 
+def _by_score(chance: np.ndarray, happened: np.ndarray) -> _Scores:
+    value, code = np.unique(chance, return_inverse=True)
+    return _Scores(value, np.bincount(code), np.bincount(code, happened).astype(np.int64))
+
+
 def _isotonic(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
     """The frequencies that rise with the score and lie nearest to the observed ones."""
     from scipy.optimize import isotonic_regression
@@ -118,7 +127,7 @@ def _losses(scores: _Scores, hits: np.ndarray, curve: np.ndarray) -> tuple[float
 
 
 def _under_calibration(
-    scores: _Scores, at: np.ndarray, replicates: int, generator: np.random.Generator
+    scores: _Scores, points: np.ndarray, replicates: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Curves at some scores, miscalibration, and calibration error when every event has its stated probability."""
     outcome, score = np.repeat([0, 1], len(scores.value)), np.tile(scores.value, 2)
@@ -130,7 +139,7 @@ def _under_calibration(
         for row in hits:
             curve = _isotonic(row, scores.n)
             loss, recalibrated, _ = _losses(scores, row, curve)
-            curves.append(curve[at])
+            curves.append(np.interp(points, scores.value, curve))
             gains.append(loss - recalibrated)
     return np.array(curves), np.array(gains), np.concatenate(errors)
 

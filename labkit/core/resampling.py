@@ -21,6 +21,19 @@ def bootstrap_counts(counts: np.ndarray, replicates: int, generator: np.random.G
     return generator.multinomial(total, counts / total, size=replicates)
 
 
+def coarse(scores: np.ndarray, most: int) -> np.ndarray:
+    """Scores put together to at most ``most`` levels of about equal size, each at its mean; equal scores stay equal.
+
+    Draws from so many levels differ from draws of the scores themselves by far less than they differ from each other.
+    """
+    values, code, count = np.unique(scores, return_inverse=True, return_counts=True)
+    if len(values) <= most:
+        return scores
+    level = ((np.cumsum(count) - count / 2) * most / len(scores)).astype(np.int64)
+    means = np.bincount(level, values * count, most) / np.maximum(np.bincount(level, count, most), 1)
+    return means[level][code]
+
+
 def permuted_tables(table: np.ndarray, replicates: int, generator: np.random.Generator) -> np.ndarray:
     """(replicates, groups, cells): tables with the same margins, as when rows change groups at random.
 
