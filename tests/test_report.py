@@ -405,7 +405,7 @@ class TestPage:
             assert not [c for c in cells if c.startswith(("=", "+", "@", "\t"))]
         assert seen
         table = ev.table(pd.DataFrame({"=x": ["-1+1", "b"], "n": [-1.5, 2]})).decode()
-        assert table == "'=x,n\n'-1+1,-1.5\nb,2.0\n"
+        assert table == "'=x,n\r\n'-1+1,-1.5\r\nb,2.0\r\n"
 
     def test_it_is_one_readable_document(self, written: Path) -> None:
         page = (written / "index.html").read_text("utf-8")

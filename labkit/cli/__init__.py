@@ -157,10 +157,12 @@ def bias(
 ) -> int:
     """What predictions do to groups of people, from a TABLE of predictions alone: no model is needed."""
     import labkit as lk
-    from labkit.data.reading import read_table
+    from labkit.data.reading import TABLES, read_table, source
     from labkit.report import plan as plans
 
     path = Path(table)
+    if source(path) not in TABLES:
+        raise Refused(f"the predictions {path.name}", f"a {source(path)}", "a .csv or .parquet table")
     frame, _ = read_table(path)
     predictions = lk.Predictions.from_frame(
         frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=path.name

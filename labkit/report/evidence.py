@@ -193,13 +193,14 @@ def table(frame: pd.DataFrame) -> bytes:
     """A table as CSV that a spreadsheet reads as text and numbers: nothing in it is a formula.
 
     Text and headings that start with ``= + - @``, a tab or a line end get a ``'`` in front (OWASP, CSV injection).
+    Lines end as RFC 4180 has them, so that a carriage return inside a text is quoted and starts no row.
     """
     safe = frame.rename(columns=_inert)
     for position, column in enumerate(safe.columns):
         values = safe.iloc[:, position]
         if values.dtype.kind not in "fiub":
             safe = safe.assign(**{str(column): values.map(_inert)})
-    return safe.to_csv(index=False, lineterminator="\n").encode()
+    return safe.to_csv(index=False, lineterminator="\r\n").encode()
 
 
 def _inert(value: Any) -> Any:

@@ -67,12 +67,16 @@ def _cell_texts(panel: Panel, trace: Any, x: np.ndarray, y: np.ndarray, z: np.nd
         for j, at_x in enumerate(x):
             text = trace.text[i][j] if trace.text is not None else ""
             shown = _fill_template(pattern, text, z[i, j])
-            red, green, blue, _ = drawn.cmap(drawn.norm(z[i, j]))
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            tint = _readable(drawn.cmap(drawn.norm(z[i, j])))
             size = (trace.textfont.size if isinstance(trace.textfont.size, int | float) else None) or 11
-            panel.axes.text(
-                at_x, at_y, shown, ha="center", va="center", color="#ffffff" if dark else "#111111", fontsize=size
-            )
+            panel.axes.text(at_x, at_y, shown, ha="center", va="center", color=tint, fontsize=size)
+
+
+def _readable(cell: tuple[float, ...]) -> str:
+    """White or near black, whichever has the larger contrast with the cell (WCAG 2.2, relative luminance)."""
+    light = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in cell[:3]]
+    luminance = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.0556 else "#111111"
 
 
 def _fill_template(pattern: str, text: Any, value: float) -> str:
