@@ -118,7 +118,7 @@ def test_it_keeps_through_a_file_and_looks_like_something(compas_audit, tmp_path
     table = lk.rows(again)
     assert len(table) == len(again.metrics) * len(again.group)
     said = lk.says(again)
-    assert "African-American (n = 3696)" in said and "Holm" in said
+    assert "African-American (n = 3696)" in said and "Holm over 12" in said
     points = sum(len(t.x) for t in lk.figure(again).data)
     assert points == (len(again.metrics) + 1) * len(again.group)
 
@@ -249,6 +249,19 @@ def test_scores_and_classes_that_are_not_there_are_refused() -> None:
         lk.audit_groups(both, ["auc"], by=["group"])
     with pytest.raises(lk.Refused, match="Predictions, from"):
         lk.audit_groups(frame, ["selection_rate"], by=["group"])
+
+
+def test_a_small_group_does_not_drown_a_sure_difference() -> None:
+    """Two large groups differ; a small one lies far off by chance and has the largest difference."""
+    shares = {"large": (4000, 1000), "other": (4000, 1300), "small": (40, 15)}
+    rows = [(g, int(i < hits)) for g, (n, hits) in shares.items() for i in range(n)]
+    frame = pd.DataFrame(rows, columns=["group", "label"])
+    p = lk.Predictions.from_frame(frame, y="label", label="label", groups=["group"])
+    found = lk.audit_groups(p, ["selection_rate"], by=["group"])
+    named = [str(found.group[int(getattr(found, k)[0, 0])]) for k in ("highest", "lowest", "surest_high", "surest_low")]
+    assert named == ["small", "large", "other", "large"]
+    assert found.difference[0, 0] < found.null95[0, 0] and found.p[0, 0] < 0.002
+    assert "The surest is 0.075 between other and large" in lk.check(found, only=["disparity"])[0].says
 
 
 def test_one_group_alone_is_not_compared() -> None:

@@ -19,9 +19,13 @@ from labkit.records.predict import Predictions
 NAN = float("nan")
 PER_GROUP = ("value", "low", "high", "hits", "of", "why", "ranked", "ratio", "ratio_low", "ratio_high")
 PER_FEATURE = (
-    *("highest", "lowest", "difference", "difference_low", "difference_high", "corrected"),
+    *("highest", "lowest", "surest_high", "surest_low"),
+    *("difference", "difference_low", "difference_high", "corrected"),
     *("null95", "null99", "p", "least_ratio", "null_ratio05"),
 )
+
+
+GROUP_INDICES = PER_FEATURE[:4]
 
 
 def audit_groups(
@@ -114,7 +118,7 @@ def _tables(parts: Sequence[dict[str, Any]], metrics: int, features: Sequence[Gr
     found = {k: np.array([np.concatenate([part[k] for part in row]) for row in rows]) for k in PER_GROUP}
     found |= {k: np.array([[part[k] for part in row] for row in rows]) for k in PER_FEATURE}
     starts = np.cumsum([0] + [len(f.groups) for f in features])[:-1]
-    for k in ("highest", "lowest"):
+    for k in GROUP_INDICES:
         found[k] = np.where(found[k] >= 0, found[k] + starts, -1)
     return found
 
@@ -224,7 +228,7 @@ def _compared(
     ranked = np.flatnonzero(part["ranked"])
     value, hits, of = part["value"][ranked], part["hits"][ranked], part["of"][ranked]
     if len(ranked) < 2:
-        return dict.fromkeys(PER_FEATURE, NAN) | {"highest": -1, "lowest": -1}
+        return dict.fromkeys(PER_FEATURE, NAN) | dict.fromkeys(GROUP_INDICES, -1)
     difference = float(resampling.spread(value))
     if not np.isnan(of).any():
         low, high = intervals.largest_difference(hits, of)
@@ -238,17 +242,23 @@ def _compared(
         code[ranked] = np.arange(len(ranked))
         null = measure.permuted(code[feature.code], len(ranked), replicates, generator)
     far = resampling.spread(null)
+    sizes = np.where(np.isnan(of), feature.counts()[ranked], of)
+    scaled, (high_group, low_group) = resampling.surest(value, sizes)
     exact = len(ranked) == 2 and not np.isnan(of).any()
     return {
         "highest": int(ranked[value.argmax()]),
         "lowest": int(ranked[value.argmin()]),
+        "surest_high": int(ranked[high_group]),
+        "surest_low": int(ranked[low_group]),
         "difference": difference,
         "difference_low": low,
         "difference_high": min(high, measure.most),
         "corrected": max(0.0, 2 * difference - float(np.nanmean(resampling.spread(draws)))),
         "null95": float(np.nanquantile(far, 0.95)),
         "null99": float(np.nanquantile(far, 0.99)),
-        "p": resampling.exact_difference(hits, of) if exact else resampling.share_as_large(far, difference),
+        "p": resampling.exact_difference(hits, of)
+        if exact
+        else resampling.share_as_large(resampling.surest(null, sizes)[0], float(scaled)),
         "least_ratio": float(resampling.least_ratio(value)),
         "null_ratio05": float(np.nanquantile(resampling.least_ratio(null), 0.05)) if value.max() > 0 else NAN,
     }

@@ -50,9 +50,13 @@ def _one(audit: GroupAudit, m: int, f: int, subject: str, tolerance: float, alph
     groups = int(audit.ranked[m, audit.feature_of == f].sum())
     says = (
         f"{subject}: {number(value, low, high)} between {audit.group[top]} and {audit.group[bottom]}, the largest among "
-        f"{groups} groups ({n} people); chance alone reaches {audit.null95[m, f]:.2g} one time in 20; "
-        f"{p_value(p)} after Holm's correction."
+        f"{groups} groups ({n} people); chance alone reaches {audit.null95[m, f]:.2g} one time in 20. "
     )
+    sure = int(audit.surest_high[m, f]), int(audit.surest_low[m, f])
+    if sure != (top, bottom):
+        apart = audit.value[m, sure[0]] - audit.value[m, sure[1]]
+        says += f"The surest is {number(apart)} between {audit.group[sure[0]]} and {audit.group[sure[1]]}: "
+    says += f"{p_value(p)} after Holm's correction."
     if status == "inconclusive":
         says += " A difference beyond chance, which may be small." if beyond else " This may be chance."
     if audit.perfect[m, f] > 0.01:

@@ -19,7 +19,7 @@ def four_fifths(
 ) -> Iterable[Finding]:
     """Whether each feature's lowest selection rate is at least four fifths of its highest, beside a test.
 
-    A ratio below 0.8 in few people may be chance, and one above it in many people may be real (29 CFR 1607.4(D)), so
+    The test is of any difference between the groups. A ratio below 0.8 in few people may be chance, and one above it in many people may be real (29 CFR 1607.4(D)), so
     ratio, interval and test always stand together. Only a ratio whose interval lies below the mark, with a difference
     beyond chance, does not meet it.
     """
@@ -57,7 +57,11 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
         f"equal groups fall below {audit.null_ratio05[m, f]:.2f} one time in 20; {p_value(p)}. "
     )
     if value < ratio:
-        says += "Below four fifths, but this may be chance." if by_chance else "Below four fifths and more than chance."
+        says += (
+            "Below four fifths, but this may be chance."
+            if by_chance
+            else "Below four fifths, and the groups differ by more than chance."
+        )
     else:
         says += "At least four fifths" + ("." if by_chance else ", but a real gap: the difference is more than chance.")
     return Finding(status=status, says=says, estimate=value, low=low, high=high, n=n, **about)

@@ -8,6 +8,9 @@ from labkit.core.words import spoken
 from labkit.records.audit_groups import GroupAudit
 from labkit.records.finding import Finding
 
+# So many groups are named for one cause; the table has all.
+SHOWN = 6
+
 
 def small_groups(audit: GroupAudit) -> Iterable[Finding]:
     """Which groups are too small to be ranked, or could not be measured at all, for each feature.
@@ -17,13 +20,12 @@ def small_groups(audit: GroupAudit) -> Iterable[Finding]:
     criterion = f"{audit.least} people in each group, {audit.least_of} of the class in question"
     for f, feature in enumerate(audit.features):
         groups = audit.groups_of(feature)
-        told = [text for g in groups for text in _group(audit, int(g))]
+        told = [f"{what}: {_some(names)}" for what, names in _by_cause(audit, groups).items()]
         if audit.unknown[f]:
             told.append(f"{audit.unknown[f]} of {audit.n_total} people have no known group and are left out")
-        small = any(_small(audit, int(g)).any() for g in groups)
         yield Finding(
             check="small_groups",
-            status="inconclusive" if small else "meets",
+            status="inconclusive" if any(_small(audit, g).any() for g in groups) else "meets",
             says="; ".join(told) + "." if told else f"every group of {feature} is large enough to be compared.",
             n=int(audit.n[groups].min()) if len(groups) else 0,
             criterion=criterion,
@@ -36,15 +38,23 @@ def _small(audit: GroupAudit, g: int) -> np.ndarray:
     return (audit.n[g] < audit.least) | (audit.of[:, g] < audit.least_of) | ~audit.ranked[:, g]
 
 
-def _group(audit: GroupAudit, g: int) -> Iterable[str]:
-    """What must be said of one group."""
-    name, n = audit.group[g], int(audit.n[g])
-    why = audit.why[:, g]
-    for reason in dict.fromkeys(str(w) for w in why if w):
-        hit = [spoken(m) for m, w in zip(audit.metrics, why) if w == reason]
-        yield f"{name} ({n} people): {', '.join(hit)} not measured because of {reason}"
-    short = [spoken(m) for m, w, r in zip(audit.metrics, why, audit.ranked[:, g]) if not w and not r]
-    if short:
-        yield f"{name} ({n} people): shown, not ranked, in {', '.join(short)}"
-    if (_small(audit, g) & audit.ranked[:, g]).any():
-        yield f"{name} ({n} people): compared although small, since no two groups are large enough"
+def _by_cause(audit: GroupAudit, groups: np.ndarray) -> dict[str, list[str]]:
+    """What must be said, and of which groups."""
+    found: dict[str, list[str]] = {}
+    for g in groups:
+        who, why, ranked = f"{audit.group[g]} ({audit.n[g]} people)", audit.why[:, g], audit.ranked[:, g]
+        for reason in dict.fromkeys(str(w) for w in why if w):
+            found.setdefault(f"{_those(audit, why == reason)} not measured because of {reason}", []).append(who)
+        if ((why == "") & ~ranked).any():
+            found.setdefault(f"shown, not ranked, in {_those(audit, (why == '') & ~ranked)}", []).append(who)
+        if (_small(audit, g) & ranked).any():
+            found.setdefault("compared although small, since no two groups are large enough", []).append(who)
+    return found
+
+
+def _those(audit: GroupAudit, metrics: np.ndarray) -> str:
+    return ", ".join(spoken(name) for name, chosen in zip(audit.metrics, metrics) if chosen)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -9,6 +9,9 @@ import zlib
 
 import numpy as np
 
+# Arrays over all pairs of groups are made in parts of at most so many numbers.
+PART = 4_000_000
+
 
 def stream(seed: int, *names: str) -> np.random.Generator:
     """A generator of its own for each name, so that what else is computed does not change a result."""
@@ -67,6 +70,31 @@ def spread(values: np.ndarray) -> np.ndarray:
     top = np.where(known, values, -np.inf).max(-1)
     bottom = np.where(known, values, np.inf).min(-1)
     return np.where(known.sum(-1) > 1, top - bottom, np.nan)
+
+
+def surest(values: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest difference between two entries of the last axis in units of its own precision, and which pair it is.
+
+    A difference of groups of m and n counts ``1 / sqrt(1 / m + 1 / n)``, so that a small group does not drown the rest.
+
+    Args:
+        values: (..., groups). sizes: (groups,) how many each value rests on.
+
+    Returns:
+        (...,) the scaled difference, nan where fewer than two values are known; (..., 2) indices of higher and lower.
+    """
+    first, second = np.triu_indices(values.shape[-1], 1)
+    scale = 1 / np.sqrt(1 / sizes[first] + 1 / sizes[second])
+    flat = values.reshape(-1, values.shape[-1])
+    best, pair = np.full(len(flat), np.nan), np.zeros((len(flat), 2), np.int64)
+    for part in np.array_split(np.arange(len(flat)), max(1, len(flat) * len(first) // PART)):
+        difference = (flat[part][:, first] - flat[part][:, second]) * scale
+        at = np.where(np.isnan(difference), -1.0, np.abs(difference)).argmax(1)
+        found = difference[np.arange(len(part)), at]
+        best[part] = np.abs(found)
+        turned = found < 0
+        pair[part] = np.column_stack([np.where(turned, second[at], first[at]), np.where(turned, first[at], second[at])])
+    return best.reshape(values.shape[:-1]), pair.reshape(*values.shape[:-1], 2)
 
 
 def least_ratio(values: np.ndarray) -> np.ndarray:

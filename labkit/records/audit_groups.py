@@ -39,7 +39,10 @@ class GroupAudit(Record):
         difference, difference_low, difference_high: highest minus lowest, with an interval that allows for having
             picked them. ``corrected`` is the difference less its bootstrap estimate of bias.
         null95, null99: the difference that equal groups of these sizes exceed in 5 % and 1 % of permutations.
-        p, p_holm: how often equal groups differ at least as much, and the same corrected for all metrics and features.
+        surest_high, surest_low: the two groups whose difference is largest beside its own standard error. It need not be
+            the largest difference, which is often that of a small group.
+        p, p_holm: how often equal groups have a pair at least as far apart, in standard errors; and the same corrected
+            for all metrics and features. Exact for two groups of a proportion.
         least_ratio, null_ratio05: lowest over highest, and the ratio below which equal groups fall in 5 %.
         perfect: the difference that a model without any error would show, from unequal base rates alone.
     """
@@ -71,6 +74,8 @@ class GroupAudit(Record):
     overall_high: Annotated[np.ndarray, Dims("metric")]
     highest: PerFeature
     lowest: PerFeature
+    surest_high: PerFeature
+    surest_low: PerFeature
     difference: PerFeature
     difference_low: PerFeature
     difference_high: PerFeature

@@ -160,18 +160,17 @@ def says(record: GroupAudit) -> str:
     sure = record.p_holm < 0.05
     first = np.where(sure, record.difference, -1) if sure.any() else np.where(known, -record.p, -np.inf)
     m, f = np.unravel_index(first.argmax(), first.shape)
-    top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
+    top, bottom = int(record.surest_high[m, f]), int(record.surest_low[m, f])
     name = spoken(record.metrics[m])
-    if np.isnan(record.of[m, [top, bottom]]).any():
-        values = [number(record.value[m, g], record.low[m, g], record.high[m, g]) for g in (top, bottom)]
-    else:
-        values = [share(record.value[m, g], record.low[m, g], record.high[m, g]) for g in (top, bottom)]
-    beyond = record.p_holm[m, f] < 0.05
+    word = number if np.isnan(record.of[m, [top, bottom]]).any() else share
+    high, low = (
+        f"{word(record.value[m, g], record.low[m, g], record.high[m, g])} in {record.group[g]} (n = {record.n[g]})"
+        for g in (top, bottom)
+    )
     compared = int(known.sum())
     return (
-        f"{name[:1].upper()}{name[1:]} by {record.features[f]}: {values[0]} in {record.group[top]} (n = {record.n[top]}) and "
-        f"{values[1]} in {record.group[bottom]} (n = {record.n[bottom]}); the difference of "
-        f"{number(record.difference[m, f], record.difference_low[m, f], record.difference_high[m, f])} is "
-        f"{'more than' if beyond else 'within'} what chance alone gives "
-        f"({p_value(record.p_holm[m, f])}, Holm over {compared} comparison{'s' if compared > 1 else ''})."
+        f"{name[:1].upper()}{name[1:]} by {record.features[f]}: {high} and {low}, "
+        f"{'more' if sure[m, f] else 'no more'} than chance alone gives ({p_value(record.p_holm[m, f])}, Holm over "
+        f"{compared} comparison{'s' if compared > 1 else ''}). The largest difference is "
+        f"{number(record.difference[m, f], record.difference_low[m, f], record.difference_high[m, f])}."
     )
