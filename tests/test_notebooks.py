@@ -14,9 +14,9 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Settings small enough for the tests, put after the cell tagged "parameters", as Papermill would.
 SMALL = {
-    "00_start_here": "rows = 16",
+    "00_start_here": "pictures = 1\nrows = 8",
     "01_explain": "rows = 1",
-    "02_attack": "rows = 16",
+    "02_attack": "rows = 8",
     "03_generalize": "train_rows = 200",
     "04_bias": "least = 30",
     "05_report": "rows = 64\nwhere = 'report'",

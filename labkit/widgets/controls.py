@@ -31,7 +31,7 @@ def control(param: Param) -> Any:
     if param.choices:
         made = W.Dropdown(options=[(str(c), c) for c in param.choices], value=param.default, **look)
     elif param.type is bool:
-        made = W.Checkbox(value=param.default, **look)
+        made = W.Checkbox(value=param.default, **look | {"layout": W.Layout(width="auto", min_width="17em")})
     elif param.type in _NUMBERS:
         free, bounded, _ = _NUMBERS[param.type]
         look["continuous_update"] = False

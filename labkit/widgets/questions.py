@@ -85,7 +85,7 @@ def _bounded(model: Classifier, data: Data) -> bool:
 
 
 QUESTIONS = {
-    "explain": Question("Explain", _examples, "attributions", ("integrated_gradients",), rows=4),
+    "explain": Question("Explain", _examples, "attributions", ("integrated_gradients",), rows=8),
     "attack": Question("Attack", _examples, "attacks", ("pgd",), rows=8, params=_threat, fits=_bounded),
     "robustness_curve": Question(
         "Robustness",
