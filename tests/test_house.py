@@ -162,3 +162,9 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
         if "://" not in target and not target.startswith("mailto:"):
             assert (document.parent / target).exists(), f"{target} is not there"
+
+
+def test_every_document_is_reached_from_the_map() -> None:
+    for folder in (ROOT / "docs", ROOT / "docs/decisions"):
+        linked = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text()))
+        assert {p.name for p in folder.glob("*.md")} - {"README.md"} <= linked
