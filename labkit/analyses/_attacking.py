@@ -123,8 +123,9 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, budgets: Sequen
 def check_budgets(asked: str, x: np.ndarray, budgets: Sequence[float], norm: str, model: Classifier) -> None:
     """Refuse budgets that are no numbers, negative, or so large that they can only be in another unit.
 
-    At half the span of the data (half the distance between two rows, for "l2") a row can be turned into another one.
-    The whole input range is allowed: it is the budget at which every attack must succeed.
+    From half the span of the data on ("linf": every pixel can turn grey), or the usual distance between two rows ("l2":
+    a row can turn into another), nothing of the row's class needs to be left. The whole input range is allowed: it is
+    the budget at which every attack must succeed.
     """
     assert model.bounds
     low, high = model.bounds
@@ -134,7 +135,7 @@ def check_budgets(asked: str, x: np.ndarray, budgets: Sequence[float], norm: str
     else:
         apart = np.linalg.norm(flat - np.roll(flat, 1, 0), axis=1)
         whole = (high - low) * float(np.sqrt(flat.shape[1]))
-        limit = float(np.median(apart)) / 2 if len(x) > 1 else whole / 2
+        limit = float(np.median(apart))
     limit = limit or whole / 2
     for eps in budgets:
         if not np.isfinite(eps) or eps < 0:
@@ -145,7 +146,7 @@ def check_budgets(asked: str, x: np.ndarray, budgets: Sequence[float], norm: str
             raise Refused(
                 asked,
                 f"eps={eps:g} under {norm}, where the data lie within {low:g} to {high:g} and {limit:.3g} is enough to "
-                f"turn one row into another{guess if looks else ''}",
+                f"leave nothing of a row's class{guess if looks else ''}",
                 f"a budget below {limit:.3g}, or {whole:.4g} (the whole range) to see the attack succeed everywhere",
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Literal
 
 import torch
@@ -36,7 +37,8 @@ def boundary(
     devices = [x.device] if x.device.type == "cuda" else []
     found = x.clone()
     for i, seed in enumerate(generator.seeds()):
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Foolbox warns of a row without a start and then raises
             torch.manual_seed(seed)
             try:
                 found[i] = attack.run(target, x[i : i + 1], foolbox.criteria.Misclassification(y[i : i + 1]))[0]

@@ -22,8 +22,8 @@ def pgd(
     norm: Literal["linf", "l2"],
     generator: Draws,
     *,
-    steps: Annotated[int, Range(1, 1000, log=True), "gradient steps in each restart"] = 40,
-    restarts: Annotated[int, Range(1, 100, log=True), "how often to start again, on the rows that still stand"] = 2,
+    steps: Annotated[int, Range(1, 1000, log=True), "gradient steps after each start"] = 20,
+    restarts: Annotated[int, Range(1, 100, log=True), "how often to start again, on the rows that still stand"] = 4,
     loss: Annotated[Literal["alternate", "cross_entropy", "margin"], "what is climbed"] = "alternate",
     random_start: Annotated[bool, "begin at a random point of the ball; if not, the first start is x"] = True,
 ) -> Tensor:

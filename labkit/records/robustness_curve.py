@@ -105,7 +105,7 @@ class RobustnessCurve(Record):
     def robust_accuracy(self, attack: str | None = None) -> np.ndarray:
         """(eps,) share of all rows that still stand: an upper bound. By default against all attacks together."""
         chosen = None if attack is None else np.array([name == attack for name in self.attacks])
-        return 1 - self.broken(chosen).mean(1)
+        return (~self.broken(chosen)).mean(1)
 
     def success_rate(self, attack: str | None = None) -> np.ndarray:
         """(eps,) share broken among the rows that were right without an attack."""

@@ -72,8 +72,8 @@ def says(record: Adversarial) -> str:
 def _titles(record: Adversarial, i: int) -> tuple[str, str, str]:
     after = record.classes[record.label[i]] if record.label[i] >= 0 else "no finite answer"
     return (
-        f"{record.classes[record.clean[i]]}",
-        after if record.success[i] else f"still {after}",
+        f"before: {record.classes[record.clean[i]]}",
+        f"after: {after}" if record.success[i] else f"after: still {after}",
         f"difference, ±{np.abs(record.adversarial[i] - record.x[i]).max():.2g}",
     )
 

@@ -1,0 +1,249 @@
+"""Robustness curves: counted again by hand, with exact intervals, honest about what they bound and how they were got."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+import labkit as lk
+from labkit.checks._allowance import allowed
+from labkit.core.method import needs
+from labkit.views.robustness_curve import examples
+
+EPS = [0.0, 0.05, 0.1]
+QUICK = {"square": {"queries": 100}, "uniform_noise": {"draws": 10}}
+
+
+@pytest.fixture(scope="module")
+def split(digits):
+    """80 rows, of which the first four have a wrong label."""
+    y = digits.test.y[:80].copy()
+    y[:4] = (y[:4] + 1) % 10
+    return replace(digits.test[:80], y=y)
+
+
+@pytest.fixture(scope="module")
+def curve(mlp, split):
+    return lk.robustness_curve(mlp, split, ["pgd", "square"], eps=EPS, options=QUICK)
+
+
+def test_the_curve_is_the_minimum_over_single_attacks(curve, mlp, split) -> None:
+    standing = {0.0: curve.correct.copy()}
+    for eps in EPS[1:]:
+        standing[eps] = np.min([standing[e] for e in standing], axis=0)
+        for name in curve.attacks:
+            single = lk.attack(mlp, split, name, eps=eps, **QUICK.get(name, {}))
+            standing[eps] &= ~single.success
+            of_attack = curve.broken(np.array(curve.attacks) == name)[EPS.index(eps)]
+            assert (of_attack[single.success]).all(), f"{name} alone broke a row that it did not break in the curve"
+    assert curve.robust_accuracy().tolist() == [standing[e].mean() for e in EPS]
+
+
+def test_controls_always_run(curve, mlp, split) -> None:
+    assert curve.attacks == ("pgd", "square", "fgsm", "uniform_noise") and curve.controls == ("fgsm", "uniform_noise")
+    alone = lk.robustness_curve(mlp, split[:40], "fgsm", eps=[0.05], options=QUICK)
+    assert set(alone.controls) == {"square", "uniform_noise"}
+    assert curve.is_gradient.tolist() == [True, False, True, False]
+    assert (curve.gradients > 0).tolist() == curve.is_gradient.tolist()
+
+
+def test_clean_errors_count_as_not_robust_and_not_as_success(curve, split) -> None:
+    wrong = ~curve.correct
+    assert wrong[:4].all() and (curve.broken_at[:, wrong] == 0).all()
+    assert curve.robust_accuracy()[0] == curve.accuracy == (~wrong).mean()
+    assert curve.success_rate()[0] == 0
+    broken = (curve.breaking_eps[~wrong] <= 0.1).mean()
+    assert curve.success_rate()[-1] == pytest.approx(broken)
+    assert curve.robust_accuracy()[-1] == pytest.approx((1 - broken) * (~wrong).mean())
+
+
+def test_a_curve_falls_and_each_attack_lies_above_all_together(curve) -> None:
+    together = curve.robust_accuracy()
+    assert (np.diff(together) <= 0).all() and together[-1] < 0.5
+    for attack in curve.attacks:
+        assert (np.diff(curve.robust_accuracy(attack)) <= 0).all()
+        assert (curve.robust_accuracy(attack) >= together).all()
+
+
+def test_intervals_are_exact(curve) -> None:
+    for value, low, high in zip(curve.robust_accuracy(), *curve.interval()):
+        exact = binomtest(round(value * 80), 80).proportion_ci(method="exact")
+        assert (low, high) == (pytest.approx(exact.low), pytest.approx(exact.high))
+
+
+def test_each_row_says_what_broke_it(curve) -> None:
+    table = examples(curve)
+    assert len(table) == 80
+    for i, row in table.iterrows():
+        if row["attack"]:
+            at = curve.attacks.index(row["attack"])
+            assert curve.broken_at[at, i] == row["breaking eps"] == curve.broken_at[:, i].min() > 0
+        else:
+            assert row["breaking eps"] in (0, np.inf)
+
+
+def test_seed_and_batch_size(curve, mlp, split) -> None:
+    options = {"eps": EPS, "options": QUICK}
+    assert lk.robustness_curve(mlp, split, ["pgd", "square"], **options).digest == curve.digest
+    small = lk.robustness_curve(mlp, split[:20], ["pgd", "square"], batch_size=7, **options)
+    np.testing.assert_array_equal(small.broken_at, curve.broken_at[:, :20])
+    np.testing.assert_allclose(small.cosine, curve.cosine[:20], atol=1e-4)
+    other = lk.robustness_curve(mlp, split[:20], ["pgd", "square"], seed=5, **options)
+    assert other.digest != small.digest
+
+
+def test_a_smallest_perturbation_attack_runs_once_for_all_budgets(mlp, split) -> None:
+    calls = []
+
+    def towards_grey(model, x: Tensor, y: Tensor) -> Tensor:
+        calls.append(len(x))
+        best = x.clone()
+        for t in np.linspace(0, 0.4, 41)[::-1]:
+            candidate = x + float(t) * (0.5 - x).sign()
+            wrong = model(candidate).argmax(1) != y
+            best[wrong] = candidate[wrong]
+        return best
+
+    found = lk.robustness_curve(mlp, split, [towards_grey], eps=[0.02, 0.05, 0.1], options=QUICK)
+    assert calls == [int(found.correct.sum())] and "eps" not in needs(towards_grey)
+    one = lk.attack(mlp, split, towards_grey)
+    expected = [1 - (one.correct & ~(one.success & (one.linf <= e + 1e-6))).mean() for e in found.eps]
+    broken = found.broken(np.array(found.attacks) == "towards_grey").mean(1)
+    np.testing.assert_allclose(broken, expected, atol=0.026)  # cut to a smaller budget a row may break by luck
+    assert (broken >= np.array(expected) - 1e-9).all()
+
+
+def test_a_row_that_an_attack_broke_is_not_attacked_again(mlp, split) -> None:
+    seen = []
+
+    def darken(x: Tensor, eps: float) -> Tensor:
+        seen.append(len(x))
+        return x - eps
+
+    found = lk.robustness_curve(mlp, split, [darken], eps=[0.05, 0.15, 0.3], options=QUICK)
+    at = found.broken_at[found.attacks.index("darken")]
+    # The budgets, and then a sample of at most 64 rows given the whole range.
+    assert seen == [int(found.correct.sum()), (at > 0.05).sum(), (at > 0.15).sum(), min(64, int(found.correct.sum()))]
+
+
+def test_gradients_count_and_queries_too(mlp, split) -> None:
+    found = lk.robustness_curve(mlp, split[:30], ["fgsm"], eps=[0.05], options=QUICK)
+    n, at = int(found.correct.sum()), found.attacks.index("fgsm")
+    assert (found.queries[at], found.gradients[at]) == (n, n)
+    noise = found.attacks.index("uniform_noise")
+    assert found.gradients[noise] == 0 and n <= found.queries[noise] <= 10 * n
+
+
+def test_a_sound_model_meets_every_check(mlp, digits) -> None:
+    found = lk.robustness_curve(mlp, digits.test[:100], ["pgd"], eps=[0.05, 0.1], options={"square": {"queries": 200}})
+    assert found.status == "measured" and not found.escalated and not found.warnings
+    status = {(f.check, f.subject): f.status for f in lk.check(found)}
+    assert {s for (c, _), s in status.items() if c in ("gradient_masking", "finite_under_attack")} == {"meets"}
+    assert status["attack_converged", ""] == "meets"
+    assert status["survives_rounding", ""] in ("meets", "inconclusive")
+    assert status["robust_accuracy", ""] == "info"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_other_sound_models_are_not_flagged(seed: int, norm: str, digits) -> None:
+    from tests.conftest import train
+
+    torch.manual_seed(100 + seed)
+    module = train(nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10)), digits.train, 100)
+    model = lk.wrap(module, classes=digits.classes, bounds=(0, 1))
+    eps = {"linf": [0.05, 0.1], "l2": [0.3, 0.6]}[norm]
+    found = lk.robustness_curve(model, digits.test[:80], ["pgd"], eps=eps, norm=norm, seed=seed, options=QUICK)
+    # Whether small changes survive rounding to 17 grey levels is a question of the data, not of the model.
+    checks = ("gradient_masking", "attack_converged", "finite_under_attack")
+    flagged = [str(f) for f in lk.check(found, only=checks) if f.status == "does_not_meet"]
+    assert found.status == "measured" and not flagged
+
+
+def test_an_attack_cannot_prove_robustness(curve) -> None:
+    def asked(**thresholds) -> str:
+        return lk.check(curve, only=["robust_accuracy"], thresholds={"robust_accuracy": thresholds})[0].status
+
+    assert asked() == "info"
+    assert asked(at_least=0.9) == "does_not_meet"
+    assert asked(at_least=0.2) == "inconclusive"
+    assert asked(at_least=0.9, eps=0.05) == "does_not_meet"
+    assert asked(at_least=0.5, eps=0.07) == "not_measured"
+
+
+def test_allowance_is_the_binomials() -> None:
+    from scipy.stats import binom
+
+    for n, rate in ((10, 0.02), (64, 0.02), (200, 0.02), (200, 0.1)):
+        limit = allowed(n, rate)
+        assert binom.sf(limit, n, rate) <= 0.01 < binom.sf(limit - 1, n, rate)
+    assert allowed(0, 0.02) == 0
+
+
+def test_a_curve_is_saved_shown_and_said(curve, tmp_path) -> None:
+    assert lk.load(lk.save(curve, tmp_path / "c.lk")).digest == curve.digest
+    table = lk.rows(curve)
+    assert len(table) == (1 + len(curve.attacks)) * len(EPS)
+    np.testing.assert_array_equal(table[table.attack == "all"]["robust accuracy at most"], curve.robust_accuracy())
+    says, value = lk.says(curve), curve.robust_accuracy()[-1]
+    low, high = (end[-1] for end in curve.interval())
+    assert says.startswith(
+        f"Robust accuracy at most {value:.2f} ({low:.2f} to {high:.2f}, n = 80) at Linf eps 0.1 against pgd, square"
+    )
+    figure = lk.figure(curve)
+    assert {t.type for t in figure.data} == {"scatter"}
+    drawn = {t.name: t for t in figure.data}
+    np.testing.assert_array_equal(drawn["all attacks together"].y, curve.robust_accuracy())
+    assert {"pgd", "square", "uniform_noise (control)"} <= set(drawn)
+    assert any(shape.y0 == curve.chance for shape in figure.layout.shapes)
+
+
+def test_where_nothing_stands_the_figure_says_so(mlp, split) -> None:
+    found = lk.robustness_curve(mlp, split[:30], ["pgd"], eps=[0.05, 0.3], options=QUICK)
+    assert found.robust_accuracy()[-1] == 0
+    assert "0 from eps 0.3" in [a.text for a in lk.figure(found).layout.annotations]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"attacks": [], "eps": [0.1]}, "no attacks"),
+        ({"attacks": ["pgd"], "eps": []}, "at least one budget"),
+        ({"attacks": ["pgd"], "eps": [0.1, 0.1]}, "each of them once"),
+        ({"attacks": ["pgd", "pgd"], "eps": [0.1]}, "each attack once"),
+        ({"attacks": ["pgd"], "eps": [0.1], "options": {"fab": {}}}, "options for one of"),
+        ({"attacks": ["boundary"], "eps": [0.1]}, "norm='l2'"),
+        ({"attacks": ["pgd"], "eps": [float("inf")]}, "a number from 0 on"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, words, mlp, split) -> None:
+    with pytest.raises(lk.Refused, match=words):
+        lk.robustness_curve(mlp, split, **options)
+
+
+def test_the_whole_input_range_is_allowed_as_a_budget(mlp, split) -> None:
+    found = lk.robustness_curve(mlp, split[:30], ["fgsm"], eps=[0.1, 1.0], options=QUICK)
+    assert found.robust_accuracy()[-1] <= found.chance
+
+
+def test_a_model_without_gradients_is_still_attacked(mlp_module, digits) -> None:
+    """A forward pass that cuts gradients off: their absence is named, and the figure comes from elsewhere."""
+
+    class Cut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp_module
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                return self.net(x)
+
+    model = lk.wrap(Cut(), classes=digits.classes, bounds=(0, 1))
+    found = lk.robustness_curve(model, digits.test[:40], ["pgd"], eps=[0.1], options=QUICK)
+    assert found.status == "contradicted" and "vanishes" in found.escalated
+    assert found.robust_accuracy()[0] < 0.6 < found.robust_accuracy("pgd")[0]
