@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -12,10 +11,10 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Settings small enough for the tests, put after the cell tagged "parameters", as Papermill would.
+# Settings small enough for the tests.
 SMALL = {
     "00_start_here": "pictures = 1\nrows = 8",
-    "01_explain": "rows = 1",
+    "01_explain": "rows = 1\npanel_rows = 1",
     "02_attack": "rows = 8",
     "03_generalize": "train_rows = 200",
     "04_bias": "least = 30",
@@ -25,6 +24,15 @@ SMALL = {
 
 def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
+
+
+def write_small(path: Path, where: Path) -> Path:
+    """A copy with small settings after the cell tagged "parameters", as Papermill would make it."""
+    book = read(path)
+    place = next(i for i, c in enumerate(book.cells) if c.metadata.get("tags") == ["parameters"])
+    book.cells.insert(place + 1, nbformat.v4.new_code_cell(SMALL[path.stem]))
+    nbformat.write(book, where / path.name)
+    return where / path.name
 
 
 def test_stored_set_is_complete() -> None:
@@ -64,9 +72,7 @@ def test_stored_thin_and_with_public_names_only(path: Path) -> None:
 def test_a_notebook_runs_to_its_end(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    book = read(Path(shutil.copy(path, tmp_path)))
-    place = next(i for i, c in enumerate(book.cells) if c.metadata.get("tags") == ["parameters"])
-    book.cells.insert(place + 1, nbformat.v4.new_code_cell(SMALL[path.stem]))
+    book = read(write_small(path, tmp_path))
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error"]

@@ -35,7 +35,7 @@ class Panel(W.VBox):
         model: a Classifier.
         data: a data set, of which the test part is used, or a split.
         methods: the methods to choose from; by default every one of the kind.
-        rows: the rows to work on. Without it two fields choose them.
+        rows: the rows to work on, or how many at first: then, or without it, two fields choose them.
         live: whether a changed control runs the analysis at once; otherwise Run does.
         fixed: arguments of the analysis that get no control.
 
@@ -53,7 +53,7 @@ class Panel(W.VBox):
         data: Dataset | Split,
         *,
         methods: Sequence[str | Callable[..., Any]] | None = None,
-        rows: slice | Sequence[int] | None = None,
+        rows: slice | Sequence[int] | int | None = None,
         live: bool = True,
         **fixed: Any,
     ) -> None:
@@ -114,10 +114,11 @@ class Panel(W.VBox):
                 yield replace(param, default=now)
 
     def _row_params(self) -> list[Param]:
-        if self._rows is not None or not self._question.rows:
+        chosen = self._rows is not None and not isinstance(self._rows, int)
+        if chosen or not self._question.rows:
             return []
         n = len(test_part(self._data))
-        count = min(self._question.rows, n)
+        count = min(self._rows if isinstance(self._rows, int) else self._question.rows, n)
         return [
             Param("first_row", int, 0, Range(0, n - 1), help=f"of {n:,} test rows"),
             Param("rows", int, count, Range(1, min(n, 16 * count)), help="how many"),

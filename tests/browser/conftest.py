@@ -1,4 +1,4 @@
-"""A real JupyterLab on loopback, over a copy of the notebooks, and a browser that may talk to nothing else."""
+"""A real JupyterLab on loopback, over copies of the notebooks with small settings, and a browser that may talk to nothing else."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_notebooks import NOTEBOOKS, write_small
 
-ROOT = Path(__file__).parent.parent.parent
 WAIT = 90_000  # milliseconds: a loaded two-core machine takes half a minute for what a quiet one does in five seconds
 # --no-sandbox: containers run as root, where Chromium's sandbox refuses to start. The page is our own.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
@@ -78,7 +78,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         path = home / "settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(settings))
-    shutil.copytree(ROOT / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    notebooks = home / "notebooks"
+    notebooks.mkdir()
+    for path in NOTEBOOKS:
+        write_small(path, notebooks)
     folders = {
         "JUPYTER_CONFIG_DIR": "config",
         "JUPYTER_RUNTIME_DIR": "runtime",
@@ -95,7 +98,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,
-        "ServerApp.root_dir": home / "notebooks",
+        "ServerApp.root_dir": notebooks,
         "ServerApp.open_browser": False,
         "IdentityProvider.token": answering.token,
         "LabApp.expose_app_in_browser": True,
@@ -129,8 +132,9 @@ def browser() -> Iterator[Any]:
     path = chromium()
     if path is None:
         pytest.skip("no Chromium here: install Debian's package chromium to run the browser tests")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield opened
