@@ -9,6 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 import labkit as lk
+from labkit.metrics.expected_calibration_error import expected_calibration_error
 
 
 def scored(n: int, seed: int, sharpen: float = 1.0) -> lk.Predictions:
@@ -64,6 +65,18 @@ def test_a_calibrated_model_is_seldom_called_miscalibrated(n: int) -> None:
     assert sum(c.p < 0.05 for c in found) <= 7
     assert sum(c.miscalibration > c.miscalibration95 for c in found) <= 8
     assert sum(c.p > 0.5 for c in found) >= 15, "a test that never doubts"
+
+
+def test_the_null_is_that_of_outcomes_drawn_with_the_stated_probabilities() -> None:
+    p, generator = scored(400, 1), np.random.default_rng(5)
+    s, errors, gains = p.proba[:, 1], [], []
+    for _ in range(500):
+        y = generator.random(400) < s
+        errors.append(expected_calibration_error(y, s))
+        gains.append(brier_score_loss(y, s) - brier_score_loss(y, IsotonicRegression().fit(s, y).predict(s)))
+    found = lk.calibration(p, replicates=1500)
+    assert found.ece95 == pytest.approx(np.quantile(errors, 0.95), rel=0.08)
+    assert found.miscalibration95 == pytest.approx(np.quantile(gains, 0.95), rel=0.12)
 
 
 def test_few_rows_are_inconclusive_and_say_so() -> None:
