@@ -154,6 +154,30 @@ class TestText:
         torch.testing.assert_close(module.head(torch.cat([mean, most, words], 1)), model(x), rtol=1e-5, atol=1e-6)
 
 
+class TestReference:
+    """What inputs are compared with when nobody says."""
+
+    def test_padding_stays_and_words_become_the_baseline(self):
+        module = gru(classes=2, words=20, width=6, hidden=5)
+        about = {"classes": ["no", "yes"], "embedding": "embed", "baseline": np.ones(4, np.int64), "padding": 0}
+        model = lk.wrap(module, **about)
+        x = np.array([[5, 9, 0, 0], [5, 0, 7, 3]])
+        assert model.reference(x).tolist() == [[1, 1, 0, 0], [1, 0, 1, 1]]
+        # so the baseline in the embedding is the baseline itself
+        z, _ = model.relax(model.tensor(model.reference(x)))
+        forward = model.relax(model.tensor(x))[1]
+        torch.testing.assert_close(forward(z), model(model.tensor(model.reference(x))))
+
+    def test_zeros_within_the_bounds(self):
+        model = lk.wrap(nn.Linear(3, 2), classes=["a", "b"], bounds=(0.25, 1))
+        assert model.reference(np.ones((2, 3), np.float32)).tolist() == [[0.25] * 3] * 2
+
+    def test_a_baseline_of_another_shape_is_refused(self):
+        model = lk.wrap(nn.Linear(3, 2), classes=["a", "b"], baseline=np.zeros(4))
+        with pytest.raises(lk.Refused, match="shape"):
+            model.reference(np.ones((2, 3)))
+
+
 class TestTable:
     @pytest.fixture
     def embed(self):

@@ -121,6 +121,7 @@ def test_baselines_are_inputs_that_the_model_takes():
             assert tabular[i] == codes[counts.argmax()]
         else:
             assert feature.low <= tabular[i] <= feature.high
+    assert lk.zoo.load("movies_gru").padding == 0
     assert (text == 1).all() and text.shape == lk.zoo.data("movies_gru").schema.shape
     assert lk.zoo.load("fashion_cnn").baseline is None  # zeros: a black image
 

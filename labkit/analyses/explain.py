@@ -133,8 +133,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _baseline(asked: str, model: Classifier, baseline: Any, x: np.ndarray) -> np.ndarray:
     """(n, *shape) baselines of the inputs' type, one for each row."""
     if baseline is None:
-        zero = 0.0 if model.bounds is None else float(np.clip(0.0, *model.bounds))
-        baseline = zero if model.baseline is None else model.baseline
+        baseline = model.reference(x)
     given = np.asarray(baseline.detach().cpu() if isinstance(baseline, Tensor) else baseline)
     if given.dtype.kind not in "biuf" or given.shape not in ((), x.shape[1:], x.shape):
         what = f"a baseline of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"

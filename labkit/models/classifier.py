@@ -30,6 +30,7 @@ class Classifier:
             It maps (n, *shape) to (n, *shape, width).
         outputs: "logits" or "probabilities" (then their logarithm is used).
         baseline: one reference input (natural units) for attributions; None means zeros.
+        padding: the input value that stands for nothing, such as word number 0; ``reference`` leaves it in its place.
         name: how reports call the model.
     """
 
@@ -39,6 +40,7 @@ class Classifier:
     embedding: str | None = None
     outputs: str = "logits"
     baseline: np.ndarray | None = None
+    padding: int | None = None
     name: str = "model"
 
     @property
@@ -64,6 +66,19 @@ class Classifier:
         """Inputs as a tensor on the model's device."""
         array = np.ascontiguousarray(x)
         return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        """(n, *shape) what each input is compared with: the baseline, or zeros within the bounds; padding stays padding.
+
+        A baseline word in the place of padding would make a text longer instead of taking a word's meaning away.
+        """
+        zero = np.array(0.0 if self.bounds is None else np.clip(0.0, *self.bounds))
+        start = zero if self.baseline is None else self.baseline
+        if start.shape not in ((), x.shape[1:]):
+            given = f"the model's baseline of shape {start.shape} for inputs of shape {x.shape}"
+            raise Refused(f"the baseline of {self.name}", given, "inputs of the baseline's shape, or another baseline")
+        start = np.broadcast_to(start, x.shape).astype(x.dtype)
+        return start if self.padding is None else np.where(x == self.padding, x, start)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, classes) logits."""

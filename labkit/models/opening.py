@@ -41,6 +41,7 @@ def save(model: Classifier, path: str | os.PathLike[str], architecture: str, con
         "outputs": model.outputs,
         "baseline": None if model.baseline is None else model.baseline.tolist(),
         "baseline_dtype": None if model.baseline is None else str(model.baseline.dtype),
+        "padding": model.padding,
     }
     header["sha256"] = _seal(header, state)
     return write_atomic(path, safetensors.torch.save(state, {"labkit": json.dumps(header, sort_keys=True)}))
@@ -92,6 +93,7 @@ def loads(content: bytes, name: str, *, device: str = "auto") -> Classifier:
         name=about["name"],
         device=device,
         baseline=None if baseline is None else np.array(baseline, about["baseline_dtype"]),
+        padding=about.get("padding"),
     )
 
 

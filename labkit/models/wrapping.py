@@ -22,6 +22,7 @@ def wrap(
     embedding: str | None = None,
     outputs: Literal["logits", "probabilities"] = "logits",
     baseline: np.ndarray | None = None,
+    padding: int | None = None,
     name: str | None = None,
     device: str = "auto",
 ) -> Classifier:
@@ -36,6 +37,7 @@ def wrap(
         embedding: name of the submodule that embeds tokens or categories, if there is one.
         outputs: "probabilities" when the module ends in a softmax.
         baseline: one reference input for attributions; zeros when it is not given.
+        padding: the word number that stands for no word; baselines leave it where it is.
         device: "auto" takes CUDA when there is one.
 
     Raises:
@@ -69,6 +71,7 @@ def wrap(
         embedding=embedding,
         outputs=outputs,
         baseline=None if baseline is None else np.asarray(baseline),
+        padding=padding,
         name=name or type(module).__name__,
     )
 

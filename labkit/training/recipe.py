@@ -22,6 +22,7 @@ class Recipe:
         from_data: the rest of the architecture's options, read from the training examples: means, table sizes.
         baseline: the reference input for attributions, read from the training examples; None means zeros.
         embedding: the submodule in which gradients are taken, for inputs that are not continuous.
+        padding: the input value that stands for nothing.
         epochs, batch_size: at most so many passes, in batches of so many examples.
         optimizer: "sgd" (Nesterov momentum 0.9) or "adamw".
         rate: the largest learning rate, reached after the share ``warmup`` of all steps; then a cosine to zero.
@@ -48,6 +49,7 @@ class Recipe:
     from_data: Callable[[Split], Mapping[str, Any]] | None = None
     baseline: Callable[[Split], np.ndarray] | None = None
     embedding: str | None = None
+    padding: int | None = None
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adamw"]

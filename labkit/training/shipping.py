@@ -82,6 +82,7 @@ def as_classifier(run: Trained, recipe: Recipe, data: Dataset) -> Classifier:
         bounds=data.schema.bounds,
         embedding=recipe.embedding,
         baseline=recipe.baseline(data.train) if recipe.baseline else None,
+        padding=recipe.padding,
         name=recipe.name,
         device=str(next(run.module.parameters()).device),
     )
