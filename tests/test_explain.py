@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import labkit as lk
+from labkit.core.draws import Draws
+from labkit.faithfulness.deletion import _rank
 from labkit.faithfulness.planted_truth import _hit_rate
 from labkit.faithfulness.randomized_weights import _redrawn, _spearman
 from labkit.records.explain import Explanation
@@ -132,6 +134,14 @@ def test_deletion_is_the_mean_height_of_a_curve_drawn_by_hand(record, cnn):
             heights.append(cnn(torch.tensor(x).reshape(1, 1, 8, 8)).softmax(1)[0, record.target[i]].item())
         np.testing.assert_allclose(score.more["curve"][i], heights, atol=1e-5)
         assert score.values[i] == pytest.approx(np.trapezoid(heights, dx=1 / 20), abs=1e-5)
+
+
+def test_ties_go_in_an_order_by_chance_and_what_stays_goes_last():
+    removable = torch.ones(50, 8, dtype=torch.bool)
+    removable[:, 3] = False
+    ranks = _rank(torch.ones(50, 8), removable, Draws(0, 50)).double()
+    assert (ranks[:, 3] == 7).all() and (ranks.std(0)[[0, 7]] > 1).all()
+    np.testing.assert_allclose(ranks.mean(0)[[0, 1, 2, 4, 5, 6, 7]], 3, atol=1)
 
 
 def test_randomized_weights_ranks_only_the_support(record):
