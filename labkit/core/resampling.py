@@ -132,8 +132,8 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
     """Bias-corrected percentile interval from bootstrap draws (Efron, 1981, doi 10.1080/01621459.1981.10477643).
 
     Where resampling itself moves the statistic by more than half of its spread, as it does a calibration error near 0,
-    percentiles would miss the truth; the interval is then the pivotal one (2 estimate - percentile). Draws in which
-    the statistic is undefined are left out; nan when fewer than 20 are left.
+    neither percentiles nor the pivotal interval (2 estimate - percentile) cover; the interval then holds both, and is
+    wide. Draws in which the statistic is undefined are left out; nan when fewer than 20 are left.
     """
     from scipy.special import ndtr, ndtri
 
@@ -143,8 +143,9 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
         return float("nan"), float("nan")
     tails = np.array([0.5 - level / 2, 0.5 + level / 2])
     if abs(known.mean() - estimate) > known.std() / 2:
-        low, high = 2 * estimate - np.quantile(known, tails[::-1])
-        return float(low), float(high)
+        ends = np.quantile(known, tails)
+        both = np.concatenate([ends, 2 * estimate - ends])
+        return float(both.min()), float(both.max())
     below = np.mean(known < estimate) + np.mean(known == estimate) / 2
     shift = 2 * ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
     low, high = np.quantile(known, ndtr(shift + ndtri(tails)))
