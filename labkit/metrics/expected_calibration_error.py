@@ -19,7 +19,8 @@ def expected_calibration_error(
 
     The plain estimate is above 0 for a calibrated model, since each bin's frequency is noisy. What that noise adds is
     estimated (each frequency taken as normal about the one observed) and subtracted, as Kumar, Liang and Ma, 2019
-    (arXiv 1909.10155, section 5) propose; never below 0. Equal probabilities share a bin, so row order cannot matter.
+    (arXiv 1909.10155, section 5) propose; never below 0. About half of the bias is left: read it beside its null.
+    Equal probabilities share a bin, so row order cannot matter.
     """
     from scipy.special import erf
 
