@@ -53,7 +53,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
             "floor": record.floor,
             "meets_floor": score >= record.floor,
             "by_seed": [round(float(v), 4) for v in record.score],
-            "choice": "the seed and the epoch with the best validation score; the test set chose nothing",
+            "choice": "the seed and the epoch with the best validation score",
         },
         "training": {
             "hardware": record.hardware,

@@ -39,8 +39,9 @@ def adult_mlp() -> Recipe:
             "licence": "Apache-2.0 (weights); CC BY 4.0 (data)",
             "intended_use": "Showing how tabular models are explained and audited for group differences.",
             "known_failures": (
-                "Trained on sex, race and native country; its selection rates differ between groups as the data's do.",
-                "Incomes of 1994, in dollars of 1994: it says nothing about anyone today.",
+                "Trained on sex, race and native country: it selects 8.4 % of the women and 26.0 % of the men in the test set.",
+                "Finds 57.8 % of the women with a high income and 64.9 % of the men.",
+                "Incomes of 1994 in dollars of 1994: it says nothing about anyone today.",
                 "Constant beyond the range of each number seen in training.",
             ),
         },

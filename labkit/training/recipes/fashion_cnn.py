@@ -37,8 +37,8 @@ def fashion_cnn() -> Recipe:
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how image models are explained, attacked and audited.",
             "known_failures": (
-                "Shirts are taken for T-shirts, pullovers and coats, and the reverse.",
-                "Not defended: small adversarial changes take its accuracy to near zero.",
+                "Shirts: 774 of the 1,000 test images are recognised; most others are taken for T-shirts, coats or pullovers.",
+                "Not defended: changes of at most 0.05 a pixel (PGD, 20 steps) leave none of 200 test images right.",
                 "Grey images of 28 x 28 pixels on a black ground only, without rotation or clutter.",
             ),
         },

@@ -13,7 +13,7 @@ from labkit.training.recipe import Recipe
 
 
 def movies_gru() -> Recipe:
-    """A bidirectional GRU with learned embeddings, from scratch: 8,000 sentences teach words, hardly grammar."""
+    """A bidirectional GRU with learned embeddings, from scratch: 8,455 sentences teach words and hardly their order."""
     return Recipe(
         name="movies_gru",
         data="movies",
@@ -40,9 +40,11 @@ def movies_gru() -> Recipe:
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how text models are explained and attacked word by word.",
             "known_failures": (
-                "A bag of words with TF-IDF does as well: word order, negation and irony are mostly missed.",
-                "English sentences from film reviews of about 2004 only; words it has not seen count as one.",
-                "Texts beyond 48 words are cut.",
+                "Hardly reads word order: shuffling the words of each test sentence leaves its accuracy at 0.78, and 'not a good "
+                "film' is positive to it.",
+                "No better than TF-IDF with logistic regression, which reaches 0.787 on the same test set.",
+                "Sentences with four or more unknown words: accuracy 0.69 (n = 258), without any 0.82 (n = 644).",
+                "English sentences from film reviews of about 2004 only; words beyond the 48th are cut.",
             ),
         },
     )
