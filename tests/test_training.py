@@ -238,9 +238,10 @@ class TestShipping:
         return out, train(tiny, seeds=2, out=out, device="cpu")
 
     def test_what_is_written_loads_and_scores_as_the_card_says(self, made, digits):
-        out, _ = made
+        out, record = made
         card = lk.zoo.card("tiny", out)
         model = lk.zoo.load("tiny", folder=out)
+        assert model.digest == record.provenance.model["sha256"]
         p = lk.predict(model, digits.test)
         assert card["test"]["score"] == round(float(np.mean(p.label == p.y)), 4)
         assert card["test"]["n"] == 500 and card["test"]["low"] < card["test"]["score"] < card["test"]["high"]
