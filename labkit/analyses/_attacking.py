@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -117,7 +118,25 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, budgets: Sequen
     _check_answers_vary(asked, run, model, x, label, seed)
     if not (label == y).any():
         raise Refused(asked, f"{len(y)} rows, none of them classified correctly", "rows that the model gets right")
-    return Ground(run, model, x, y, label, norm, Draws(seed, len(x)))
+    return Ground(run, _channels_last(model, x), x, y, label, norm, Draws(seed, len(x)))
+
+
+def _channels_last(model: Classifier, x: np.ndarray) -> Classifier:
+    """A copy whose convolutions lie in memory as processors like them: about twice as fast, equal but for rounding.
+
+    A module that cannot be run so (it views its maps as rows) or that answers otherwise is left as it is.
+    """
+    if not any(isinstance(m, nn.Conv2d) for m in model.module.modules()):
+        return model
+    rows = model.tensor(x[:8])
+    try:
+        module = copy.deepcopy(model.module)
+        copied = replace(model, module=module.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        with torch.no_grad():
+            before, after = model(rows), copied(rows)
+    except RuntimeError:
+        return model
+    return copied if torch.allclose(before, after, rtol=1e-4, atol=1e-5) else model
 
 
 def check_budgets(asked: str, x: np.ndarray, budgets: Sequence[float], norm: str, model: Classifier) -> None:

@@ -48,7 +48,7 @@ def attack(
     ground = prepare(run, model, data, norm, [] if eps is None else [eps], seed)
     rows = np.flatnonzero(ground.correct)
     adversarial, label, success = ground.x.copy(), ground.label.copy(), np.zeros(len(ground.x), bool)
-    with unchanged(model):
+    with unchanged(ground.model):
         found = strike(ground, chosen, rows, eps)
         adversarial[rows], label[rows], success[rows] = found.x, found.label, found.success
         levels = grid_levels(ground.x, ground.bounds)
