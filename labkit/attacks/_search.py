@@ -9,6 +9,7 @@ from torch import Tensor
 from labkit.core.draws import Draws
 
 NORMS = ("linf", "l2")
+CLEAR = 0.03
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -74,8 +75,8 @@ def inside(generator: Draws, x: Tensor, eps: float, norm: str) -> Tensor:
 class Best:
     """The most adversarial point seen for each row, and the rows that still stand.
 
-    A row leaves ``rows`` when its margin is clear of rounding errors, so that asking the model again, in another
-    batch, gives the same answer.
+    A row leaves ``rows`` when its margin is a clear share of its largest logit, not at the first wrong answer: then
+    another batch gives the same answer, and mostly so does the input once it was rounded and stored.
     """
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
@@ -89,6 +90,6 @@ class Best:
         better = found > self.margin[self.rows]
         at = self.rows[better]
         self.points[at], self.margin[at] = points[better], found[better]
-        standing = ~(found > 1e-5 * logits.abs().amax(1))
+        standing = ~(found > CLEAR * logits.abs().amax(1))
         self.rows = self.rows[standing]
         return standing
