@@ -160,6 +160,27 @@ def mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
+def delong(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Area under the ROC curve of class 1, and its interval on the logit scale.
+
+    The variance is that of E. DeLong, D. DeLong and D. Clarke-Pearson, 1988, doi 10.2307/2531595, from the share of
+    the other class that each example outranks. Both ends are the area itself where it is 0 or 1.
+    """
+    from scipy.stats import rankdata
+
+    positive, negative = score[y == 1], score[y == 0]
+    m, n = len(positive), len(negative)
+    ranks = rankdata(np.concatenate([positive, negative]))
+    outranked = (ranks[:m] - rankdata(positive)) / n
+    outranking = 1 - (ranks[m:] - rankdata(negative)) / m
+    area = float(outranked.mean())
+    spread = float(np.sqrt(outranked.var(ddof=1) / m + outranking.var(ddof=1) / n))
+    if not 0 < area < 1 or spread == 0:
+        return area, area, area
+    logit, half = np.log(area / (1 - area)), _z(level) * spread / (area * (1 - area))
+    return area, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit)))
+
+
 def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Interval for the largest difference among several proportions.
 

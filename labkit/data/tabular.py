@@ -12,6 +12,7 @@ import pandas as pd
 from labkit.core.refused import Refused
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
+from labkit.records._frame import merge_spellings
 
 OTHER, UNKNOWN = "(other)", "(unknown)"
 _MOST_GROUPS = 20
@@ -73,11 +74,11 @@ def _codes(column: pd.Series, feature: Feature) -> np.ndarray:
 
 
 def group_names(column: pd.Series) -> np.ndarray:
-    """Group names, "" where missing; refused for a quantity, whose values are no groups."""
+    """Group names, "" where missing, spellings merged; refused for a quantity, whose values are no groups."""
     if is_quantity(column) and column.nunique() > _MOST_GROUPS:
         given = f"a quantity with {column.nunique()} values"
         raise Refused(f"groups by {column.name}", given, f"bands of it, at most {_MOST_GROUPS}")
-    return labels(column, missing="")
+    return merge_spellings(labels(column, missing=""))
 
 
 def keys(frame: pd.DataFrame) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,10 +108,15 @@ def _folded(text: str) -> str:
 
 
 def group_names(column: pd.Series) -> np.ndarray:
-    """Group names as text, "" where the value is missing. Names equal after trimming, case folding and NFKC are one."""
-    texts = ["" if missing else str(v).strip() for v, missing in zip(column.tolist(), column.isna(), strict=True)]
+    """Group names as text, "" where the value is missing, spellings merged."""
+    texts = ["" if missing else str(v) for v, missing in zip(column.tolist(), column.isna(), strict=True)]
+    return merge_spellings(texts)
+
+
+def merge_spellings(texts: Iterable[str]) -> np.ndarray:
+    """Names equal after trimming, case folding and NFKC get the first one's spelling."""
     spelling: dict[str, str] = {}
-    return np.array([spelling.setdefault(_folded(t), t) for t in texts], dtype=str)
+    return np.array([spelling.setdefault(_folded(t.strip()), t.strip()) for t in texts], dtype=str)
 
 
 def _values(column: pd.Series, name: str, asked: str, groups: Mapping[str, pd.Series]) -> list[Any]:
