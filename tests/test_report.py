@@ -150,7 +150,7 @@ class TestNotMeasured:
     def test_data_without_groups_are_told(self, mlp: Any, digits: Any) -> None:
         plan = reports.plan(step=[reports.STEPS[1]], criterion=[])
         (outcome,) = lk.audit(mlp, digits, plan).outcomes
-        assert outcome.says.startswith("Not measured because data that names no sensitive feature")
+        assert outcome.says.startswith("Not measured because of data that names no sensitive feature")
 
     def test_the_page_lists_the_gaps_and_what_the_plan_never_asked(
         self, model: Any, people: Any, tmp_path: Path

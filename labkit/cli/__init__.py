@@ -70,7 +70,7 @@ def audit(
 
     opened = [_model(m) for m in models] or None
     report = lk.audit(opened, _data(data, target, groups), plan, out, rows=rows, listen=Lines())
-    summary(report.findings, Path(out))
+    summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 
 
@@ -173,7 +173,7 @@ def bias(
         click.echo(outcome.says)
         tell(outcome.findings)
     if out:
-        summary(report.findings, Path(out))
+        summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 
 

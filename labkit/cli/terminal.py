@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from labkit.core.record import Record
     from labkit.records.finding import Finding
+    from labkit.report.audit import Report
     from labkit.report.evidence import Outcome
 
 STATUSES = ("does_not_meet", "inconclusive", "not_measured")
@@ -36,10 +37,13 @@ class Lines:
         click.echo(f"{outcome.seconds:6.1f} s  {mark}".rstrip())
 
 
-def summary(findings: Iterable[Finding], out: Path) -> None:
-    counts: Counter[str] = Counter(f.status for f in findings)
+def summary(report: Report, out: Path) -> None:
+    """What was found, in one line, and where the report is."""
+    counts: Counter[str] = Counter(f.status for f in report.findings)
+    words = ", ".join(f"{counts[s]} {w}" for s, w in (("meets", "met"), ("does_not_meet", "not met")))
+    missing = sum(o.status == "not_measured" for o in report.outcomes)
     click.echo()
-    click.echo(", ".join(f"{counts[s]} {s.replace('_', ' ')}" for s in ("meets", *STATUSES)))
+    click.echo(f"criteria: {words}, {counts['inconclusive']} inconclusive; questions not measured: {missing}")
     click.echo(f"report: {out / 'index.html'}")
 
 

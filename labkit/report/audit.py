@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ class Report:
         controls: the outcomes of planted faults and their sound twins.
         identity: what the audit was run with; equal identities give equal evidence.
         started: when, in UTC.
+        cards: of the reference models among the subjects.
     """
 
     plan: Plan
@@ -49,6 +50,7 @@ class Report:
     controls: Outcome
     identity: Mapping[str, Any]
     started: str
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -101,16 +103,18 @@ def audit(
     """
     plan = plans.load(plan, rows=rows)
     audited = subjects(models, data)
-    identity = _identity(plan, audited)
     folder = Folder(out) if out is not None else None
     started = datetime.now(UTC).isoformat(timespec="seconds")
     _admit(audited)
+    identity = _identity(plan, audited)
     if folder and folder.begin(identity, plan, started):
         started = folder.times["started"]
     work = _Work(plan, folder, listen or (lambda what, outcome: None))
     outcomes = [o for subject in audited for o in work.subject(subject)]
     planted = work.outcome({"name": CONTROLS.id}, CONTROLS, lambda: controls.run(plan))
-    report = Report(plan, tuple(s.describe() for s in audited), tuple(outcomes), planted, identity, started)
+    described = tuple(s.describe() for s in audited)
+    cards = {s.name: s.card for s in audited if s.card}
+    report = Report(plan, described, tuple(outcomes), planted, identity, started, cards)
     if folder:
         finish(report, folder)
     return report
@@ -151,19 +155,16 @@ def _admit(audited: Sequence[Subject]) -> None:
 
 def _identity(plan: Plan, audited: Sequence[Subject]) -> dict[str, Any]:
     """What evidence depends on: the same identity gives the same bytes."""
-    import platform
     from importlib.metadata import version
 
-    import torch
-
-    device = next((str(s.model.device) for s in audited if s.model is not None), "cpu")
+    made = [s.predictions("test").provenance for s in audited]
     return {
         "schema": "labkit.audit/1",
         "labkit": lk.__version__,
         "plan": {"name": plan.name, "sha256": plan.sha256},
         "subjects": [s.describe() for s in audited],
-        "settings": {"device": device, "threads": torch.get_num_threads()},
-        "packages": {"python": platform.python_version(), **{p: version(p) for p in ("numpy", "scipy", "torch")}},
+        "settings": {name: value for p in made for name, value in p.settings.items()},
+        "packages": {p: version(p) for p in ("numpy", "scipy", "torch")} | dict(made[0].packages),
     }
 
 
@@ -206,7 +207,7 @@ class _Work:
         try:
             made = make()
         except Refused as refused:
-            outcome = replace(outcome, reason=f"{refused.given}. It would take {refused.instead}.")
+            outcome = replace(outcome, reason=f"of {refused.given}. It would take {refused.instead}.")
         else:
             if isinstance(made, tuple):
                 outcome = replace(outcome, findings=made)

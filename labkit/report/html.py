@@ -51,6 +51,7 @@ def page(report: Report, content: Mapping[str, bytes]) -> str:
         files=_files(report, content),
         evidence_sha256=ev.sha256(ev.dump({n: ev.sha256(d) for n, d in sorted(documents.items())})),
         view=_view,
+        again=_again(report),
     )
 
 
@@ -94,7 +95,7 @@ def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
             report.plan.criterion(f.check).set_by,
             f.status,
         )
-        for f in judged
+        for f in sorted(judged, key=lambda f: WORST.index(f.status))
     ]
 
 
@@ -191,4 +192,11 @@ def interval(found: Finding) -> str:
 
 
 def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """A text that begins like a sentence, unless its first word is a name in code."""
+    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
+def _again(report: Report) -> str:
+    """The arguments that run the audit again. Only names of reference models are printed: a name is somebody's text."""
+    names = [str(s["name"]) for s in report.subjects]
+    return " ".join(names) if set(names) <= set(report.cards) else "MODEL --data DATA"

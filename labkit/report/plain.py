@@ -71,7 +71,7 @@ def _missing(report: Report) -> tuple[str, ...]:
                 outcome.subject
             )
     gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_step.items())
-    outside = [o.what.rstrip(".") for o in report.plan.outside[:5]]
+    outside = [o.what.rstrip(".") for o in report.plan.outside[:4]]
     return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
 
 
@@ -107,19 +107,21 @@ def _groups(name: str, record: Any) -> list[tuple[int, str]]:
         top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
         if top < 0 or record.feature_of[top] != f:
             continue
-        pair = [
-            f"{_of_100(record.hits[m, g], record.of[m, g])} of 100 in the group {record.group[g]}"
-            for g in (bottom, top)
-        ]
-        told.append((1 + f, f"{name}, {feature}: “{record.positive}” is answered to {pair[0]}, and to {pair[1]}."))
+        low, high = (_of_100(record.hits[m, g], record.of[m, g]) for g in (bottom, top))
+        text = (
+            f"{name}, {feature}: of 100 “{record.group[bottom]}” about {low} get “{record.positive}”; "
+            f"of 100 “{record.group[top]}” {high}."
+        )
+        told.append((1 + f, text))
     return told
 
 
 def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
     standing = np.round(record.robust_accuracy() * len(record.y))
     middle = len(record.eps) // 2
+    what = "each number of an input" if record.norm == "linf" else "an input"
     text = (
-        f"{name}: when somebody may change each input by {record.eps[middle]:.2g} ({record.norm}), at most "
+        f"{name}: when somebody may change {what} by {record.eps[middle]:.2g}, at most "
         f"{_of_100(standing[middle], len(record.y))} of 100 answers stay right (n = {len(record.y):,})."
     )
     return [(1, text)]

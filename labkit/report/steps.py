@@ -53,10 +53,17 @@ def audit_groups(subject: Subject, step: Step, seed: int, *, metrics: list[str],
 
 
 def robustness_curve(
-    subject: Subject, step: Step, seed: int, *, attacks: list[str], eps: list[float], norm: str = "linf"
+    subject: Subject,
+    step: Step,
+    seed: int,
+    *,
+    attacks: list[str],
+    eps: list[float],
+    norm: str = "linf",
+    tune: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Record:
     split = subject.split(step.split, step.rows)
-    return lk.robustness_curve(subject.classifier(), split, attacks, eps=eps, norm=norm, seed=seed)
+    return lk.robustness_curve(subject.classifier(), split, attacks, eps=eps, norm=norm, seed=seed, options=tune)
 
 
 def explain(subject: Subject, step: Step, seed: int, *, method: str, tune: Mapping[str, Any] | None = None) -> Record:
@@ -87,9 +94,12 @@ def runner_options(where: str, analysis: str, options: Mapping[str, Any]) -> Non
         registry.find("attacks", attack)
     for metric in [*options.get("metrics", ()), *([options["metric"]] if "metric" in options else [])]:
         registry.find("metrics", metric)
+    tuned = {"attacks": options.get("tune", {}), "attributions": {}}
     if "method" in options:
-        found = registry.find("attributions", options["method"])
-        methods.bind("attributions", options["method"], found, options.get("tune", {}))
+        tuned = {"attacks": {}, "attributions": {options["method"]: options.get("tune", {})}}
+    for kind, settings in tuned.items():
+        for name, values in settings.items():
+            methods.bind(kind, name, registry.find(kind, name), values)
 
 
 def run(subject: Subject, step: Step, seed: int) -> Record:

@@ -34,10 +34,9 @@ DOES_NOT_SHOW = {
 DOES_NOT_SHOW_OTHERWISE = "It holds for the data, the settings and the model named in this report, and for no others."
 
 NEXT = {
-    "does_not_meet": "Read each criterion that is not met with someone who knows what an error costs, before anybody "
-    "relies on the model.",
-    "inconclusive": "Gather more cases where a finding is inconclusive: its interval crosses the criterion.",
-    "not_measured": "Decide whether what was not measured matters for your use, and measure it or say why not.",
+    "does_not_meet": "Read each criterion that is not met with someone who knows what an error costs.",
+    "inconclusive": "Where a finding is inconclusive, gather more cases.",
+    "not_measured": "Decide whether what was not measured matters for your use.",
     "meets": "Ask whether the plan asked the right questions: what it did not ask, it did not answer.",
 }
 
