@@ -214,6 +214,7 @@ def test_where_nothing_stands_the_figure_says_so(mlp, split) -> None:
     [
         ({"attacks": [], "eps": [0.1]}, "no attacks"),
         ({"attacks": ["pgd"], "eps": []}, "at least one budget"),
+        ({"attacks": ["pgd"], "eps": ["large"]}, "budgets that are numbers"),
         ({"attacks": ["pgd"], "eps": [0.1, 0.1]}, "each of them once"),
         ({"attacks": ["pgd", "pgd"], "eps": [0.1]}, "each attack once"),
         ({"attacks": ["pgd"], "eps": [0.1], "options": {"fab": {}}}, "options for one of"),

@@ -139,6 +139,17 @@ def _channels_last(model: Classifier, x: np.ndarray) -> Classifier:
     return copied if torch.allclose(before, after, rtol=1e-4, atol=1e-5) else model
 
 
+def as_budgets(asked: str, eps: Any) -> np.ndarray:
+    """One budget or several, ascending; refused when they are no numbers, none, or one of them twice."""
+    try:
+        budgets = np.sort(np.asarray(eps, float).ravel())
+    except (TypeError, ValueError):
+        raise Refused(asked, f"eps={eps!r}", "budgets that are numbers, in the data's units") from None
+    if not len(budgets) or (np.diff(budgets) == 0).any():
+        raise Refused(asked, f"eps={eps}", "at least one budget, each of them once")
+    return budgets
+
+
 def check_budgets(asked: str, x: np.ndarray, budgets: Sequence[float], norm: str, model: Classifier) -> None:
     """Refuse budgets that are no numbers, negative, or so large that they can only be in another unit.
 

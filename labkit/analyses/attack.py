@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._attacking import choose, grid_levels, prepare, stored, strike
+from labkit.analyses._attacking import as_budgets, choose, grid_levels, prepare, stored, strike
 from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -44,8 +44,9 @@ def attack(
     chosen = choose(method, options, norm)
     if eps is None and chosen.names_eps:
         raise Refused(f"the attack {chosen.name}", "no budget", "eps=..., in the data's units")
+    budgets = [] if eps is None else as_budgets(f"attack on {model.name}", eps).tolist()
     run = Run("attack", {"attack": str(chosen.spec), "eps": eps, "norm": norm}, seed, model, batch_size=batch_size)
-    ground = prepare(run, model, data, norm, [] if eps is None else [eps], seed)
+    ground = prepare(run, model, data, norm, budgets, seed)
     rows = np.flatnonzero(ground.correct)
     adversarial, label, success = ground.x.copy(), ground.label.copy(), np.zeros(len(ground.x), bool)
     with unchanged(ground.model):

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _attack_evidence as evidence
-from labkit.analyses._attacking import Chosen, Ground, Strike, choose, grid_levels, prepare, settle, stored, strike
+from labkit.analyses._attacking import (
+    Chosen,
+    Ground,
+    Strike,
+    as_budgets,
+    choose,
+    grid_levels,
+    prepare,
+    settle,
+    stored,
+    strike,
+)
 from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
 from labkit.checks._allowance import allowed
 from labkit.core.refused import Refused
@@ -53,11 +64,8 @@ def robustness_curve(
     Raises:
         Refused: as ``labkit.attack``; no attacks or budgets, or one of them twice.
     """
-    budgets = np.sort(np.asarray(list(eps), float))
+    budgets = as_budgets(f"robustness_curve on {model.name}", eps)
     chosen, controls = _choose(attacks, dict(options or {}), norm)
-    asked = f"robustness_curve on {model.name}"
-    if not len(budgets) or (np.diff(budgets) == 0).any():
-        raise Refused(asked, f"eps={list(eps)}", "at least one budget, each of them once")
     about = {"attacks": [str(c.spec) for c in chosen], "eps": budgets.tolist(), "norm": norm}
     run = Run("robustness_curve", about, seed, model, batch_size=batch_size)
     ground = prepare(run, model, data, norm, budgets.tolist(), seed)
