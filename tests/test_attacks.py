@@ -258,6 +258,7 @@ def test_an_attack_that_cheats_is_cut_to_the_budget_and_asked_again(mlp, digits)
         ({"method": "pgd"}, "no budget"),
         ({"method": "pgd", "eps": -0.1}, "from 0 on"),
         ({"method": "pgd", "eps": float("nan")}, "from 0 on"),
+        ({"method": "pgd", "eps": [0.1, 0.2]}, "labkit.robustness_curve"),
         ({"method": "pgd", "eps": "large"}, "budgets that are numbers"),
         ({"method": "pgd", "eps": 0.1, "norm": "l1"}, "'linf', 'l2'"),
         ({"method": "boundary", "eps": 0.1, "norm": "linf"}, "norm='l2', or one of: fgsm, pgd"),

@@ -45,6 +45,9 @@ def attack(
     if eps is None and chosen.names_eps:
         raise Refused(f"the attack {chosen.name}", "no budget", "eps=..., in the data's units")
     budgets = [] if eps is None else as_budgets(f"attack on {model.name}", eps).tolist()
+    if len(budgets) > 1:
+        raise Refused(f"attack on {model.name}", f"{len(budgets)} budgets", "one, or labkit.robustness_curve")
+    eps = budgets[0] if budgets else None
     run = Run("attack", {"attack": str(chosen.spec), "eps": eps, "norm": norm}, seed, model, batch_size=batch_size)
     ground = prepare(run, model, data, norm, budgets, seed)
     rows = np.flatnonzero(ground.correct)
@@ -66,7 +69,7 @@ def attack(
         attack=chosen.name,
         spec=str(chosen.spec),
         norm=norm,
-        eps=None if eps is None else float(eps),
+        eps=eps,
         classes=model.classes,
         x=ground.x,
         adversarial=adversarial,
