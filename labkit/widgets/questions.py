@@ -93,7 +93,7 @@ QUESTIONS = {
         "attacks",
         ("pgd", "square"),
         several=True,
-        rows=64,
+        rows=32,
         params=_threat,
         meaning={"eps": lambda largest: [largest * k / 4 for k in range(5)]},
         fits=_bounded,
