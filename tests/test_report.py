@@ -390,7 +390,7 @@ class TestPage:
         folder = Folder(tmp_path / "r")
         (tmp_path / "r").mkdir()
         (tmp_path / "r" / "evidence").symlink_to(tmp_path)
-        for path in ("../x", "/tmp/x", "evidence/x", "a/../../x", ""):
+        for path in ("../x", "/etc/x", "evidence/x", "a/../../x", ""):
             with pytest.raises(lk.Refused, match="outside"):
                 folder.write(path, b"x")
         assert [p.name for p in tmp_path.iterdir()] == ["r"]

@@ -7,18 +7,15 @@ Exit codes: 0 done; 1 a criterion is not met, with ``--fail-on``, or a report is
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from labkit.cli.naming import data_named, method_options, model_and_split, model_named
 from labkit.cli.terminal import STATUSES, Lines, show, summary, tell
 from labkit.core.refused import Refused
-
-if TYPE_CHECKING:
-    from labkit.data.split import Dataset, Split
-    from labkit.models.classifier import Classifier
 
 DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
 OPTIONS = click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
@@ -68,8 +65,8 @@ def audit(
     """
     import labkit as lk
 
-    opened = [_model(m) for m in models] or None
-    report = lk.audit(opened, _data(data, target, groups), plan, out, rows=rows, listen=Lines())
+    opened = [model_named(m) for m in models] or None
+    report = lk.audit(opened, data_named(data, target, groups), plan, out, rows=rows, listen=Lines())
     summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 
@@ -98,8 +95,8 @@ def explain(
     """What each input contributes to an answer, by METHOD, and whether that can be believed."""
     import labkit as lk
 
-    classifier, split = _model_and_split(model, data, target, groups, rows)
-    tuned = _options("attributions", method, options)
+    classifier, split = model_and_split(model, data, target, groups, rows)
+    tuned = method_options("attributions", method, options)
     return show(lk.explain(classifier, split, method, target=label, seed=seed, **tuned), out)
 
 
@@ -129,8 +126,8 @@ def attack(
     """Change inputs within a budget so that the answer turns, by METHOD."""
     import labkit as lk
 
-    classifier, split = _model_and_split(model, data, target, groups, rows)
-    tuned = _options("attacks", method, options)
+    classifier, split = model_and_split(model, data, target, groups, rows)
+    tuned = method_options("attacks", method, options)
     return show(lk.attack(classifier, split, method, eps=eps, norm=norm, seed=seed, **tuned), out)
 
 
@@ -251,50 +248,6 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
-
-
-def _model(name: str) -> Classifier | str:
-    """A file as a model; a name as it is, since the audit opens reference models itself."""
-    import labkit as lk
-
-    path = Path(name)
-    return lk.open(path) if path.suffix or path.exists() else name
-
-
-def _data(name: str | None, target: str | None, groups: tuple[str, ...]) -> Dataset | str | None:
-    """A file or folder as a data set; a name as it is."""
-    import labkit as lk
-
-    if name is None or name in lk.names("datasets"):
-        if target or groups:
-            raise Refused("--target or --group", f"data {name or 'of the model'}", "a table of your own, with --data")
-        return name
-    if Path(name).suffix or Path(name).exists():
-        return lk.data.open(name, target=target, groups=groups)
-    return lk.data.load(name)
-
-
-def _model_and_split(
-    model: str, data: str | None, target: str | None, groups: tuple[str, ...], rows: int
-) -> tuple[Classifier, Split]:
-    from labkit.report.subject import subjects
-
-    if rows < 1:
-        raise Refused(f"--rows {rows}", str(rows), "at least one row")
-    (subject,) = subjects(_model(model), _data(data, target, groups))
-    return subject.classifier(), subject.split("test", rows)
-
-
-def _options(kind: str, name: str, given: Iterable[str]) -> dict[str, Any]:
-    """``-o steps=40`` as the method's own types; refused when misspelt, of another type or out of range."""
-    from labkit.core import method, registry
-
-    pairs = [text.partition("=") for text in given]
-    for option, mark, _ in pairs:
-        if not mark:
-            raise Refused(f"-o {option}", option, "-o name=value")
-    spec = method.bind(kind, name, registry.find(kind, name), {option: value for option, _, value in pairs})
-    return {option: spec.options[option] for option, _, _ in pairs}
 
 
 def _models(kind: str) -> tuple[str, ...]:
