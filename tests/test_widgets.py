@@ -204,20 +204,22 @@ def test_a_change_under_way_starts_again_with_the_newest_settings() -> None:
 
 def test_two_jobs_take_turns() -> None:
     async def test() -> None:
-        seen, inside, overlaps = Seen(), [], []
+        seen, inside, gate, order = Seen(), threading.Event(), threading.Event(), []
 
-        def work() -> None:
-            inside.append(1)
-            for i in range(200):
-                progress.step("working", i, 200)
-            overlaps.append(len(inside))
-            inside.pop()
+        def long() -> None:
+            inside.set()
+            gate.wait(10)
+            order.append("long")
 
-        jobs = [seen.job(lambda: work) for _ in range(3)]
-        for job in jobs:
-            job.run()
-        for job in jobs:
-            await ended(job)
-        assert overlaps == [1, 1, 1] and len(seen.shown) == 3
+        first, second = seen.job(lambda: long), seen.job(lambda: lambda: order.append("short"))
+        first.run()
+        await asyncio.to_thread(inside.wait, 10)
+        second.run()
+        while second.state == "running" and "waiting" not in second.text.content:
+            await asyncio.sleep(0)
+        assert order == []
+        gate.set()
+        await ended(second)
+        assert order == ["long", "short"]
 
     in_a_loop(test)

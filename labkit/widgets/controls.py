@@ -55,7 +55,7 @@ def slider(field: Any, param: Param) -> Any:
         made = W.FloatLogSlider(field.value, min=log10(param.range.low), max=log10(param.range.high), **look)
     else:
         made = _NUMBERS[param.type][2](field.value, **_limits(param), **look)
-    made.observe(lambda change: setattr(field, "value", param.type(float(f"{change['new']:.4g}"))), "value")
+    made.observe(lambda change: setattr(field, "value", float(f"{change['new']:.4g}")), "value")
     field.observe(lambda change: setattr(made, "value", change["new"]), "value")
     return made.add_class(f"lk-{param.name}-slider")
 
