@@ -165,6 +165,27 @@ def test_other_sound_models_are_not_flagged(seed: int, norm: str, digits) -> Non
     assert found.status == "measured" and not flagged
 
 
+def test_each_sign_of_masking_is_seen_on_a_record_that_shows_it(curve) -> None:
+    def status(subject: str, **changed) -> str:
+        findings = lk.check(replace(curve, **changed), only=["gradient_masking"])
+        return next(f.status for f in findings if f.subject == subject)
+
+    assert status("whole input range", whole_standing=12) == "does_not_meet"
+    assert status("whole input range", whole_standing=1) == "meets"
+    weak = curve.broken_at.copy()
+    weak[0, curve.correct] = np.inf  # PGD broke nothing
+    assert status("one step against many", broken_at=weak) == "does_not_meet"
+    assert status("black box against gradients", broken_at=weak, gradients=curve.gradients) == "meets"  # FGSM still did
+    weak[2, curve.correct] = np.inf
+    assert status("black box against gradients", broken_at=weak) == "does_not_meet"
+    assert status("one step against many", broken_at=weak) == "meets"
+    gone = np.where(curve.correct, 0.0, np.nan)
+    assert status("vanishing gradients", loss_gradient=gone) == "info"
+    assert status("vanishing gradients", loss_gradient=gone, margin_gradient=gone) == "does_not_meet"
+    assert status("gradient direction", cosine=curve.cosine * 0.1) == "does_not_meet"
+    assert status("gradient direction", cosine=curve.cosine * np.nan) == "not_applicable"
+
+
 def test_an_attack_cannot_prove_robustness(curve) -> None:
     def asked(**thresholds) -> str:
         return lk.check(curve, only=["robust_accuracy"], thresholds={"robust_accuracy": thresholds})[0].status

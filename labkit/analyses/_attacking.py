@@ -227,7 +227,7 @@ def strike(
 def settle(ground: Ground, rows: np.ndarray, raw: np.ndarray, eps: float | None) -> Strike:
     """Perturbed rows cut to the budget and the bounds, and what the model answers to them.
 
-    Answers that are not finite are labelled -1 and are no success. Rows that were wrong before are no success either.
+    Answers that are not finite are labelled -1 and are no success. The rows are ones that were right before.
     """
     x = ground.x[rows]
     raw = np.where(np.isfinite(raw), raw, x)
@@ -235,8 +235,7 @@ def settle(ground: Ground, rows: np.ndarray, raw: np.ndarray, eps: float | None)
         torch.from_numpy(raw), torch.from_numpy(x), ground.whole_eps if eps is None else eps, ground.norm, ground.bounds
     )
     label = answers(ground, kept.numpy())
-    success = (label != ground.y[rows]) & (label >= 0) & ground.correct[rows]
-    return Strike(kept.numpy(), label, success)
+    return Strike(kept.numpy(), label, (label != ground.y[rows]) & (label >= 0))
 
 
 def answers(ground: Ground, x: np.ndarray) -> np.ndarray:

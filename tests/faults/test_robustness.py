@@ -127,6 +127,8 @@ def test_r05_rounded_inputs_are_contradicted_with_both_numbers(seen, mlp_module,
     through = lambda v: mlp_module(v + (torch.round(v * 16) / 16 - v).detach())  # noqa: E731
     judged = strong(through, torch.tensor(rows.x), torch.tensor(rows.y))
     assert fault.robust_accuracy("pgd")[0] > 0.8
+    assert (fault.breaking_eps <= EPS).mean() == pytest.approx(1 - fault.robust_accuracy()[0])
+    assert "square" in set(fault.broken_by)
     assert fault.robust_accuracy()[0] <= judged + 0.1
     assert found(twin, "gradient_masking", "black box against gradients").status == "meets"
 
