@@ -350,3 +350,17 @@ class TestLab:
         monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
         (tmp_path / "lab" / "user-settings").mkdir(parents=True)
         assert jupyter.settings() == {}
+
+
+def test_evidence_does_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K06: one thread unless told otherwise; training takes all."""
+    for arguments, given, wanted in ((["audit"], None, "1"), (["audit"], "8", "8"), (["train", "x"], None, None)):
+        monkeypatch.setattr(cli, "run", lambda arguments: 0)
+        monkeypatch.setattr("signal.signal", lambda *given: None)
+        monkeypatch.setattr(cli.sys, "argv", ["labkit", *arguments])
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 0 and cli.os.environ.get("OMP_NUM_THREADS") == wanted
