@@ -70,7 +70,7 @@ class Watched:
         return self.page.locator(".jp-OutputArea [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab with settings, runtime files and notebooks of its own."""
     home = tmp_path_factory.mktemp("jupyter")
@@ -127,7 +127,7 @@ def _wait_for(answering: Lab, server: subprocess.Popen[bytes], log: Path) -> Non
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, playwright keeps an event loop running in this thread
 def browser() -> Iterator[Any]:
     path = chromium()
     if path is None:
