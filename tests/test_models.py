@@ -260,7 +260,7 @@ class TestFiles:
     def test_no_such_file(self, tmp_path):
         with pytest.raises(lk.Refused, match="no such file"):
             lk.open(tmp_path / "fashion_cnn")
-        with pytest.raises(lk.Refused, match="no such file"):
+        with pytest.raises(lk.Refused, match="a folder"):
             lk.open(tmp_path)
 
 

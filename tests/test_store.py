@@ -167,7 +167,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatc
 
         with monkeypatch.context() as patched:
             patched.setattr(os, name, full)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(lk.Refused, match="No space"):
                 lk.save(record(y=np.array([1, 1, 1])), path)
         assert [p.name for p in tmp_path.iterdir()] == ["p.lk"] and same(lk.load(path), record())
 

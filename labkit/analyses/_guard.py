@@ -39,6 +39,10 @@ class Run:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            check_classifier(self.model, self.analysis)
+
     def warn(self, text: str) -> None:
         """Keep a warning for the record, once."""
         if text not in self.warnings:
@@ -111,10 +115,18 @@ def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") ->
         return batched(run, what, lambda rows: model(model.tensor(x[rows])).float(), len(x)).numpy()
 
 
+def check_classifier(model: Any, asked: str) -> None:
+    """Refuse what is no Classifier: a model's name, or a bare module."""
+    if not isinstance(model, Classifier):
+        instead = "labkit.zoo.load(name) for a reference model, labkit.wrap(module, classes=[...]) for your own"
+        raise Refused(asked, f"{model!r:.60} as the model", instead)
+
+
 def as_split(
     data: Split | np.ndarray | Tensor, model: Classifier
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Inputs, labels (None for bare arrays) and a description of the data."""
+    check_classifier(model, "an analysis")
     if isinstance(data, Split):
         if data.classes != model.classes:
             raise Refused(

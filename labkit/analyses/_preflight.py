@@ -100,7 +100,9 @@ def check_labels(asked: str, y: np.ndarray, n: int, classes: int) -> None:
 
 def check_targets(asked: str, target: Any, n: int, classes: int) -> np.ndarray:
     """Targets as (n,) class indices; -1 and its kind are refused, since they would silently mean the last class."""
-    targets = np.broadcast_to(np.asarray(target), (n,))
+    targets = np.asarray(target)
+    if targets.ndim == 0:
+        targets = np.broadcast_to(targets, (n,))
     check_labels(asked + " for these targets", targets, n, classes)
     return targets.astype(np.int64)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from labkit.core import method, registry
 from labkit.core.record import Record
+from labkit.core.refused import Refused
 from labkit.records.finding import Finding
 
 Check = Callable[..., "Finding | Iterable[Finding]"]
@@ -34,6 +35,9 @@ def check(
     Raises:
         Refused: an unknown check or option.
     """
+    for record in records:
+        if not isinstance(record, Record):
+            raise Refused("a check", f"a {type(record).__name__}", "a record, such as labkit.predict gives")
     chosen = tuple(only) if only is not None else registry.names("checks")
     checks = [(registry.label(c), registry.find("checks", c)) for c in chosen]
     settings = dict(thresholds or {})

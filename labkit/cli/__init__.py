@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from labkit.cli.naming import data_named, method_options, model_and_split, model_named
-from labkit.cli.terminal import STATUSES, Lines, show, summary, tell
-from labkit.core.refused import Refused
+from labkit.cli.terminal import STATUSES, Lines, show, summary, tell, writable
+from labkit.core.refused import Refused, unknown
 
 DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
 OPTIONS = click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
@@ -98,6 +98,7 @@ def explain(
 
     classifier, split = model_and_split(model, data, target, groups, rows)
     tuned = method_options("attributions", method, options)
+    writable(out)
     return show(lk.explain(classifier, split, method, target=label, seed=seed, **tuned), out)
 
 
@@ -129,6 +130,7 @@ def attack(
 
     classifier, split = model_and_split(model, data, target, groups, rows)
     tuned = method_options("attacks", method, options)
+    writable(out)
     return show(lk.attack(classifier, split, method, eps=eps, norm=norm, seed=seed, **tuned), out)
 
 
@@ -165,6 +167,8 @@ def bias(
     predictions = lk.Predictions.from_frame(
         frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=path.name
     )
+    if positive is not None and positive not in predictions.classes:
+        raise unknown(f"the positive class {positive!r}", positive, predictions.classes)
     plan = plans.load("bias", positive=positive)
     report = lk.audit(predictions, plan=plan, out=out, listen=Lines() if out else None)
     for outcome in report.of(str(report.subjects[0]["name"])):
@@ -202,7 +206,9 @@ def list_(kind: str | None) -> int:
         for name in sorted(known):
             click.echo(f"{name + ':':<16}{', '.join(known[name](name))}")
         return DONE
-    for name in known.get(kind, registry.names)(kind):
+    if kind not in known:
+        raise unknown("names of a kind", kind, known)
+    for name in known[kind](kind):
         click.echo(name)
     return DONE
 

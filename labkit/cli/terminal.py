@@ -48,8 +48,16 @@ def summary(report: Report, out: Path) -> None:
 
 
 def tell(findings: Iterable[Finding]) -> None:
+    """Print findings, one a line."""
     for finding in findings:
         click.echo(f"  {finding}")
+
+
+def writable(out: str | None) -> None:
+    """Refuse an output folder that cannot be one, before anything is computed."""
+    from labkit.core.store import as_folder
+
+    as_folder(out or ".")
 
 
 def show(record: Record, out: str | None) -> int:

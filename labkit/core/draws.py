@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from labkit.core.refused import Refused
+
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -16,6 +18,12 @@ def _mix(z: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+def check_seed(seed: object) -> None:
+    """Refuse a seed that is no whole number: it could not be written down and used again."""
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise Refused(f"draws with seed={seed!r}", f"a {type(seed).__name__}", "a whole number")
 
 
 class Draws:
@@ -27,6 +35,7 @@ class Draws:
     """
 
     def __init__(self, seed: int, rows: int | np.ndarray) -> None:
+        check_seed(seed)
         numbers = np.arange(rows) if isinstance(rows, int) else np.asarray(rows)
         start = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) + _GAMMA)
         self.keys = _mix(start + (numbers.astype(np.uint64) + np.uint64(1)) * _GAMMA)

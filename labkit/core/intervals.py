@@ -164,19 +164,24 @@ def delong(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> tuple[float
     """Area under the ROC curve of class 1, and its interval on the logit scale.
 
     The variance is that of E. DeLong, D. DeLong and D. Clarke-Pearson, 1988, doi 10.2307/2531595, from the share of
-    the other class that each example outranks. Both ends are the area itself where it is 0 or 1.
+    the other class that each example outranks. Where it says nothing (an area of 0 or 1, one example of a class) the
+    ends are Wilson's for as many pairs as the smaller class has examples.
     """
     from scipy.stats import rankdata
 
     positive, negative = score[y == 1], score[y == 0]
     m, n = len(positive), len(negative)
+    pairs = min(m, n)
+    if not pairs:
+        return (float("nan"),) * 3
     ranks = rankdata(np.concatenate([positive, negative]))
     outranked = (ranks[:m] - rankdata(positive)) / n
     outranking = 1 - (ranks[m:] - rankdata(negative)) / m
     area = float(outranked.mean())
-    spread = float(np.sqrt(outranked.var(ddof=1) / m + outranking.var(ddof=1) / n))
+    spread = float(np.sqrt(outranked.var(ddof=1) / m + outranking.var(ddof=1) / n)) if pairs > 1 else 0.0
     if not 0 < area < 1 or spread == 0:
-        return area, area, area
+        low, high = wilson(area * pairs, pairs, level)
+        return area, float(low), float(high)
     logit, half = np.log(area / (1 - area)), _z(level) * spread / (area * (1 - area))
     return area, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit)))
 

@@ -23,9 +23,9 @@ class Refused(ValueError):
         return f"asked for: {self.asked}\ngiven: {self.given}\nwhat would do: {self.instead}"
 
 
-def unknown(asked: str, name: str, known: Iterable[str]) -> Refused:
+def unknown(asked: str, name: object, known: Iterable[str]) -> Refused:
     """A refusal for a name that is not among the known ones, with the nearest of them first."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(str(name), known, n=1)
     guess = f"{near[0]!r}, or " if near else ""
     return Refused(asked, repr(name), f"{guess}one of: {', '.join(known) or '(none)'}")

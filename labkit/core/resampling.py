@@ -9,12 +9,15 @@ import zlib
 
 import numpy as np
 
+from labkit.core.draws import check_seed
+
 # Arrays over all pairs of groups are made in parts of at most so many numbers.
 PART = 4_000_000
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
     """A generator of its own for each name, so that what else is computed does not change a result."""
+    check_seed(seed)
     return np.random.default_rng([seed & 0xFFFFFFFFFFFFFFFF, zlib.crc32("\0".join(names).encode())])
 
 

@@ -27,12 +27,36 @@ LIMIT = 2 * 1024**3
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+def as_folder(path: str | os.PathLike[str]) -> Path:
+    """A path that is a folder or can become one; refused where it, or a part of it, is a file."""
+    folder = Path(path)
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise Refused(f"a folder at {folder}", f"{part} is a file", "a path that goes through folders only")
+    return folder
+
+
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write a file so that a kill or a full disk leaves the old file or the new one."""
+    """Write a file so that a kill or a full disk leaves the old file or the new one.
+
+    Raises:
+        Refused: a path that is a folder or goes through a file; a place that cannot be written to.
+    """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    if path.is_dir():
+        raise Refused(f"a file at {path}", "a folder of that name", "another path")
+    try:
+        _replace(as_folder(path.parent), path, data)
+    except OSError as error:
+        given = f"{error.strerror or error} while writing {len(data)} bytes"
+        raise Refused(f"a file at {path}", given, "a folder that can be written to, with room for it") from error
+    return path
+
+
+def _replace(folder: Path, path: Path, data: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -43,7 +67,6 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return path
 
 
 def save(record: Record, path: str | os.PathLike[str]) -> Path:
@@ -75,7 +98,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """Read a record. Raises Refused when the file is not one, or differs from what was saved."""
     path = Path(path)
     if not path.is_file():
-        raise Refused(f"the record {path}", "no such file", "the path of a file written by labkit.save")
+        given = "a folder" if path.is_dir() else "no such file"
+        raise Refused(f"the record {path}", given, "the path of a file written by labkit.save")
     return loads(path.read_bytes(), path.name)
 
 

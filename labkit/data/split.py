@@ -49,8 +49,12 @@ class Split:
     def __getitem__(self, rows: slice | np.ndarray | list[int]) -> Split:
         """Some of the examples: a slice, a mask, or positions."""
         if isinstance(rows, int | np.integer):
-            rows = slice(int(rows), int(rows) + 1 or None)
-        picked = np.arange(len(self))[rows]
+            rows = [int(rows)]
+        try:
+            picked = np.arange(len(self))[rows]
+        except (IndexError, TypeError, ValueError) as error:
+            instead = "a slice, a mask with one entry an example, or positions among them"
+            raise Refused(f"rows of the {len(self)} of {self.name}", str(error), instead) from None
         return replace(
             self,
             x=self.x[picked],

@@ -50,6 +50,11 @@ class Classifier:
         return torch.device("cpu")
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type of the first parameter that holds fractions; float32 without one."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over every parameter and buffer, with names and types."""
         return state_digest(self.module.state_dict())
@@ -63,9 +68,10 @@ class Classifier:
         return replace(self, module=copy.deepcopy(self.module).to(pick(device)))
 
     def tensor(self, x: np.ndarray) -> Tensor:
-        """Inputs as a tensor on the model's device."""
+        """Inputs as a tensor on the model's device; fractions in the precision of its parameters."""
         array = np.ascontiguousarray(x)
-        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         """(n, *shape) what each input is compared with: the baseline, or zeros within the bounds; padding stays padding.

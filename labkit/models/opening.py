@@ -59,7 +59,7 @@ def open(path: str | os.PathLike[str], *, device: str = "auto") -> Classifier:
         raise _pickle(path.name)
     if not path.is_file():
         instead = "a path to a .safetensors file; for a reference model, labkit.zoo.load(name)"
-        raise Refused(f"the model {path}", "no such file", instead)
+        raise Refused(f"the model {path}", "a folder" if path.is_dir() else "no such file", instead)
     return loads(path.read_bytes(), path.name, device=device)
 
 

@@ -31,6 +31,8 @@ def predictions_from_frame(
 ) -> Predictions:
     """See ``Predictions.from_frame``."""
     asked = f"predictions from the table {name}"
+    if not hasattr(frame, "columns"):
+        raise Refused(asked, f"a {type(frame).__name__}", "a pandas DataFrame")
     if not len(frame):
         raise Refused(asked, "no rows", "a table with at least one row")
     if frame.columns.duplicated().any():
@@ -39,11 +41,17 @@ def predictions_from_frame(
     if isinstance(groups, str):
         raise Refused(f"{asked} with groups={groups!r}", "one text", f"groups=[{groups!r}]")
     inside = () if isinstance(groups, Mapping) else groups
-    for column in [y, label, score, *(proba or ()), *inside]:
-        if column is not None and column not in frame.columns:
-            raise unknown(f"the column {column!r} of the table {name}", column, map(str, frame.columns))
+    named = [c for c in (label, score) if c is not None]
+    for column in [y, *named, *(proba or ()), *inside]:
+        if column not in frame.columns:
+            raise unknown(f"the column {column!r} of the table {name}", str(column), map(str, frame.columns))
     if label is None and score is None and proba is None:
         raise Refused(asked, "no predictions", "label=, score= with threshold=, or proba= with class columns")
+    if threshold is not None and (score is None or label is not None):
+        given = "a threshold beside predicted labels" if label is not None else "a threshold without scores"
+        raise Refused(asked, given, "score= with threshold=, or label= without one")
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        raise Refused(asked, f"threshold={threshold!r}", "a number from 0 to 1")
     if score is not None and label is None and threshold is None:
         raise Refused(asked, "scores without a threshold", "threshold=, above which a score is a positive answer")
 

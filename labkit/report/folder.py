@@ -38,10 +38,8 @@ class Folder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.root = Path(path).resolve()
+        self.root = store.as_folder(Path(path).resolve())
         asked = f"a report in {path}"
-        if self.root.exists() and not self.root.is_dir():
-            raise Refused(asked, "a file of that name", "a folder")
         strange = sorted(self._names() - {*FILES, *FOLDERS})
         if strange or (self._names() and AUDIT not in self._names()):
             given = f"a folder that holds other things ({', '.join(strange or sorted(self._names()))[:80]})"

@@ -136,6 +136,8 @@ def load(
     Raises:
         Refused: no such plan, not TOML, unknown keys, checks, options or sections, repeated ids.
     """
+    if not isinstance(source, str | os.PathLike | Plan):
+        raise Refused("a plan", f"a {type(source).__name__}", "a name, a path that ends in .toml, or a Plan")
     text = source.text if isinstance(source, Plan) else _read(source)
     name = source.name if isinstance(source, Plan) else Path(source).name
     plan = parse(text, name)

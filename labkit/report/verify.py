@@ -64,7 +64,7 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     root = Path(folder)
     asked = f"verifying {folder}"
     if not root.is_dir():
-        raise Refused(asked, "no such folder", "the folder that labkit audit wrote")
+        raise Refused(asked, "a file" if root.exists() else "no such folder", "the folder that labkit audit wrote")
     path = root / MANIFEST
     if not path.is_file():
         unfinished = (root / AUDIT).is_file()

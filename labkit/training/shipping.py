@@ -53,6 +53,7 @@ def train(
     """
     if seeds < 1 or not 0 < budget <= 1:
         raise Refused("training", f"seeds={seeds}, budget={budget}", "seeds of at least 1 and a budget in (0, 1]")
+    store.as_folder(out)
     plan: Recipe = registry.find("recipes", recipe)()
     plan = replace(plan, epochs=max(1, round(budget * plan.epochs)))
     folder = Path(out)

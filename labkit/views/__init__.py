@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labkit.core import registry
 from labkit.core.record import Record
-from labkit.core.refused import unknown
+from labkit.core.refused import Refused, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 def _view(record: Record) -> ModuleType:
+    if not isinstance(record, Record):
+        raise Refused("a view", f"a {type(record).__name__}", "a record, such as labkit.predict gives")
     kind = record.kind
     if kind not in registry.names("views"):
         raise unknown(f"a view of a {type(record).__name__}", kind, registry.names("views"))
@@ -35,7 +37,8 @@ def rows(record: Record) -> pd.DataFrame:
 
 def says(record: Record) -> str:
     """One sentence: what was measured, on how many, with which interval; or why it was not."""
+    view = _view(record)
     if record.status == "not_measured":
         return f"Not measured because {record.reason}"
-    sentence = str(_view(record).says(record))
+    sentence = str(view.says(record))
     return f"{sentence} Contradicted: {record.reason}" if record.status == "contradicted" else sentence
