@@ -236,6 +236,40 @@ def test_your_own_function_is_an_attack(mlp, digits) -> None:
     np.testing.assert_array_equal(found.adversarial[~right], found.x[~right])
     with pytest.raises(lk.Refused, match="same shape"):
         lk.attack(mlp, digits.test[:30], lambda x: x[:, :, :4], eps=0.05)
+    with pytest.raises(lk.Refused, match=r"(?s)a result of type numpy\.ndarray.*torch\.Tensor"):
+        lk.attack(mlp, digits.test[:30], lambda x: x.numpy(), eps=0.05)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_an_attack_without_a_finite_value_is_refused(bad: float, mlp, digits) -> None:
+    def lost(x):
+        return x * 0 + bad
+
+    with pytest.raises(lk.Refused, match=r"(?s)lost.*not finite.*on all.*finite numbers"):
+        lk.attack(mlp, digits.test[:20], lost, eps=0.05)
+    with pytest.raises(lk.Refused, match=r"(?s)lost.*not finite.*on all.*finite numbers"):
+        lk.robustness_curve(mlp, digits.test[:20], [lost], eps=[0.05, 0.1])
+
+
+def test_rows_without_finite_values_are_counted_and_stand(mlp, digits) -> None:
+    """One value of a row is enough to lose it: a row that is partly made up proves nothing."""
+
+    def spotted(model, x, y, eps):
+        found = registry.find("attacks", "fgsm")(model, x, y, eps, "linf")
+        found[y % 2 == 1, ..., 0] = torch.nan
+        return found
+
+    split = digits.test[:60]
+    found, sound = lk.attack(mlp, split, spotted, eps=0.2), lk.attack(mlp, split, "fgsm", eps=0.2)
+    odd = found.correct & (found.y % 2 == 1)
+    assert sound.success[odd].any() and not found.success[odd].any() and found.success.any()
+    np.testing.assert_array_equal(found.adversarial[odd], found.x[odd])
+    says = f"gave values that are not finite on {odd.sum()} of {found.correct.sum()} rows; they count as not broken"
+    assert len(found.warnings) == 1 and says in found.warnings[0] and "the attack spotted" in found.warnings[0]
+    curve = lk.robustness_curve(mlp, split, [spotted], eps=[0.2], options={"square": {"queries": 20}})
+    assert any(says in w for w in curve.warnings)
+    assert np.isinf(curve.broken_at[0, odd]).all()
+    assert not sound.warnings
 
 
 def test_an_attack_that_cheats_is_cut_to_the_budget_and_asked_again(mlp, digits) -> None:
@@ -271,14 +305,14 @@ def test_what_makes_no_sense_is_refused(options, words, mlp, digits) -> None:
 
 def test_a_model_that_these_attacks_do_not_fit_is_refused(mlp_module, digits) -> None:
     unbounded = lk.wrap(mlp_module, classes=digits.classes)
-    with pytest.raises(lk.Refused, match="bounds"):
+    with pytest.raises(lk.Refused, match="a model without input bounds"):
         lk.attack(unbounded, digits.test[:20], "pgd", eps=0.1)
     words = lk.wrap(
         nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(20, 2)), classes=["a", "b"], embedding="0"
     )
     schema = lk.data.Schema("text", "side", (5,))
     split = lk.data.Split(np.ones((4, 5), np.int64), np.array([0, 1, 0, 1]), schema, ("a", "b"), "words")
-    with pytest.raises(lk.Refused, match="tables and text"):
+    with pytest.raises(lk.Refused, match=r"(?s)inputs are not continuous numbers.*tables and text"):
         lk.attack(words, split, "pgd", eps=0.1)
     with pytest.raises(lk.Refused, match="a Split"):
         lk.attack(unbounded, digits.test.x[:20], "pgd", eps=0.1)

@@ -47,7 +47,7 @@ def test_the_curve_is_the_minimum_over_single_attacks(curve, mlp, split) -> None
 def test_controls_always_run(curve, mlp, split) -> None:
     assert curve.attacks == ("pgd", "square", "fgsm", "uniform_noise") and curve.controls == ("fgsm", "uniform_noise")
     alone = lk.robustness_curve(mlp, split[:40], "fgsm", eps=[0.05], options=QUICK)
-    assert set(alone.controls) == {"square", "uniform_noise"}
+    assert set(alone.controls) == {"pgd", "square", "uniform_noise"}
     assert curve.is_gradient.tolist() == [True, False, True, False]
     assert (curve.gradients > 0).tolist() == curve.is_gradient.tolist()
 
@@ -147,6 +147,41 @@ def test_a_sound_model_meets_every_check(mlp, digits) -> None:
     assert status["attack_converged", ""] == "meets"
     assert status["survives_rounding", ""] in ("meets", "inconclusive")
     assert status["robust_accuracy", ""] == "info"
+
+
+def test_one_gradient_step_alone_is_not_held_against_a_sound_model(mlp, digits) -> None:
+    """Square beats one step here by far; PGD runs beside it and shows that the step is weak, not the model."""
+    rows, budget, many = digits.test[:200], 0.12, {"queries": 1000}
+    one, square = (lk.attack(mlp, rows, name, eps=budget, **o).success for name, o in (("fgsm", {}), ("square", many)))
+    assert (square & ~one).sum() > allowed(200, 0.02)
+    found = lk.robustness_curve(mlp, rows, ["fgsm"], eps=[budget], options={"square": many})
+    assert found.status == "measured" and not found.escalated and "pgd" in found.controls
+    assert {f.status for f in lk.check(found, only=["gradient_masking"])} == {"meets"}
+
+
+def test_one_gradient_step_alone_still_uncovers_a_masked_model(mlp_module, digits) -> None:
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp_module
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(torch.round(x * 16) / 16)
+
+    model = lk.wrap(Rounded(), classes=digits.classes, bounds=(0, 1))
+    found = lk.robustness_curve(model, digits.test[:80], ["fgsm"], eps=[0.1])
+    status = {f.subject: f.status for f in lk.check(found, only=["gradient_masking"])}
+    assert found.status == "contradicted" and found.escalated
+    assert status["black box against gradients"] == status["vanishing gradients"] == "does_not_meet"
+
+
+def test_where_no_step_was_repeated_nothing_is_said_of_the_model(mlp, digits) -> None:
+    once = {"steps": 1, "restarts": 1, "random_start": False, "loss": "cross_entropy"}
+    options = {"pgd": once, "square": {"queries": 1000}}
+    found = lk.robustness_curve(mlp, digits.test[:200], ["fgsm"], eps=[0.12], options=options)
+    named = next(f for f in lk.check(found) if f.subject == "black box against gradients")
+    assert found.status == "measured"
+    assert named.status == "not_applicable" and "more than one gradient step" in named.says
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -82,6 +82,7 @@ class Strike:
     success: np.ndarray
     queries: int = 0
     gradients: int = 0
+    lost: int = 0  # rows for which the attack gave NaN or infinite values
 
 
 def choose(attack: str | Callable[..., Any], options: Mapping[str, Any], norm: str) -> Chosen:
@@ -214,14 +215,32 @@ def strike(
             "bounds": ground.bounds,
         }
         found = method.call(chosen.function, chosen.spec, offered)
-        if not isinstance(found, Tensor) or found.shape != values.shape:
-            given = f"a result of shape {tuple(getattr(found, 'shape', ()))} for inputs of shape {tuple(values.shape)}"
+        if not isinstance(found, Tensor):
+            kind = f"{type(found).__module__}.{type(found).__name__}".removeprefix("builtins.")
+            raise Refused(f"the attack {chosen.name}", f"a result of type {kind}", "perturbed inputs as a torch.Tensor")
+        if found.shape != values.shape:
+            given = f"a result of shape {tuple(found.shape)} for inputs of shape {tuple(values.shape)}"
             raise Refused(f"the attack {chosen.name}", given, "perturbed inputs of the same shape")
         return found.to(values.dtype)
 
     what = chosen.name if eps is None else f"{chosen.name} at eps {eps:g}"
     raw = batched(run, what, attack, len(rows)).numpy()
-    return replace(settle(ground, rows, raw, eps), queries=metered.queries, gradients=metered.gradients)
+    lost = ~np.isfinite(raw).reshape(len(raw), -1).all(1)
+    if lost.any():
+        run.warn(
+            f"the attack {what} gave values that are not finite on {lost.sum()} of {len(rows)} rows; they count as not "
+            "broken"
+        )
+        raw[lost] = x[lost]
+    found = settle(ground, rows, raw, eps)
+    return replace(found, queries=metered.queries, gradients=metered.gradients, lost=int(lost.sum()))
+
+
+def refuse_without_values(chosen: Chosen, lost: int, tried: int) -> None:
+    """Refuse an attack that gave nothing finite: rows that it left alone would look as if they had stood."""
+    if tried and lost == tried:
+        given = f"values that are not finite (NaN or infinite) on all {tried} rows"
+        raise Refused(f"the attack {chosen.name}", given, "an attack that returns perturbed inputs as finite numbers")
 
 
 def settle(ground: Ground, rows: np.ndarray, raw: np.ndarray, eps: float | None) -> Strike:
@@ -230,7 +249,6 @@ def settle(ground: Ground, rows: np.ndarray, raw: np.ndarray, eps: float | None)
     Answers that are not finite are labelled -1 and are no success. The rows are ones that were right before.
     """
     x = ground.x[rows]
-    raw = np.where(np.isfinite(raw), raw, x)
     kept = project(
         torch.from_numpy(raw), torch.from_numpy(x), ground.whole_eps if eps is None else eps, ground.norm, ground.bounds
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._attacking import as_budgets, choose, grid_levels, prepare, stored, strike
+from labkit.analyses._attacking import as_budgets, choose, grid_levels, prepare, refuse_without_values, stored, strike
 from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -39,14 +39,15 @@ def attack(
 
     Raises:
         Refused: whatever preflight finds; labels far below chance; a budget in another unit; one class for every
-            input; a norm that the attack does not know; a model of tables or text.
+            input; a norm that the attack does not know; a model of tables or text; an attack that gives no finite
+            value.
     """
     chosen = choose(method, options, norm)
     if eps is None and chosen.names_eps:
         raise Refused(f"the attack {chosen.name}", "no budget", "eps=..., in the data's units")
-    budgets = [] if eps is None else as_budgets(f"attack on {model.name}", eps).tolist()
+    budgets = [] if eps is None else as_budgets("attack", eps).tolist()
     if len(budgets) > 1:
-        raise Refused(f"attack on {model.name}", f"{len(budgets)} budgets", "one, or labkit.robustness_curve")
+        raise Refused("attack", f"{len(budgets)} budgets", "one, or labkit.robustness_curve")
     eps = budgets[0] if budgets else None
     run = Run("attack", {"attack": str(chosen.spec), "eps": eps, "norm": norm}, seed, model, batch_size=batch_size)
     ground = prepare(run, model, data, norm, budgets, seed)
@@ -54,6 +55,7 @@ def attack(
     adversarial, label, success = ground.x.copy(), ground.label.copy(), np.zeros(len(ground.x), bool)
     with unchanged(ground.model):
         found = strike(ground, chosen, rows, eps)
+        refuse_without_values(chosen, found.lost, len(rows))
         adversarial[rows], label[rows], success[rows] = found.x, found.label, found.success
         levels = grid_levels(ground.x, ground.bounds)
         kept = stored(ground, adversarial, success, levels)

@@ -17,20 +17,27 @@ from labkit.analyses._attacking import (
     choose,
     grid_levels,
     prepare,
+    refuse_without_values,
     settle,
     stored,
     strike,
 )
 from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
 from labkit.checks._allowance import allowed
+from labkit.checks._iterated import iterated
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
 from labkit.records.robustness_curve import RobustnessCurve
 
-NOISE, BLACK_BOX, ONE_STEP = "uniform_noise", "square", "fgsm"
+NOISE, BLACK_BOX, ONE_STEP, ITERATED = "uniform_noise", "square", "fgsm", "pgd"
 # A control looks for hidden gradients, for which fewer tries do than for a tight bound.
-CONTROLS: dict[str, dict[str, Any]] = {ONE_STEP: {}, BLACK_BOX: {"queries": 200}, NOISE: {"draws": 25}}
+CONTROLS: dict[str, dict[str, Any]] = {
+    ONE_STEP: {},
+    ITERATED: {"restarts": 2},  # one start for each of its two losses
+    BLACK_BOX: {"queries": 200},
+    NOISE: {"draws": 25},
+}
 VANISHING = 1e-9
 
 
@@ -47,10 +54,11 @@ def robustness_curve(
 ) -> RobustnessCurve:
     """Each row's smallest known breaking budget, over all attacks.
 
-    One gradient step, the Square attack (200 queries) and uniform noise (25 draws) run beside the attacks asked for.
-    Each attack goes through the budgets in ascending order and sees only the rows that it has not broken yet. When
+    One gradient step, PGD (2 starts), the Square attack (200 queries) and uniform noise (25 draws) run beside the
+    attacks asked for. Each attack goes through the budgets in ascending order and sees only the rows that it has not broken yet. When
     gradients vanish or point nowhere, or lose to an attack without them, stronger attacks follow: gradients of rescaled
-    logits, and Square with 2000 queries. If attacks without gradients still do better, the record says "contradicted".
+    logits, and Square with 2000 queries. If attacks without gradients still do better than gradient steps repeated, the
+    record says "contradicted".
 
     Args:
         attacks: names, or functions of your own.
@@ -64,7 +72,7 @@ def robustness_curve(
     Raises:
         Refused: as ``labkit.attack``; no attacks or budgets, or one of them twice.
     """
-    budgets = as_budgets(f"robustness_curve on {model.name}", eps)
+    budgets = as_budgets("robustness_curve", eps)
     chosen, controls = _choose(attacks, dict(options or {}), norm)
     about = {"attacks": [str(c.spec) for c in chosen], "eps": budgets.tolist(), "norm": norm}
     run = Run("robustness_curve", about, seed, model, batch_size=batch_size)
@@ -76,11 +84,13 @@ def robustness_curve(
         found: dict[str, Any] = evidence.gradients(ground)
         found["escalated"] = _reason_to_escalate(campaign, found)
         if found["escalated"]:
-            _escalate(campaign, chosen[: len(chosen) - len(controls)])
+            _escalate(campaign, chosen)
         stepping = next((c for c in chosen if evidence.has_steps(c)), None)
         at = campaign.broken_at[stepping.name] if stepping else np.zeros(0)
         found |= evidence.longer(ground, stepping, campaign.budgets, at)
-        found |= evidence.whole_range(ground, next((c for c in chosen if c.names_eps), None))
+        # One step across the whole range overshoots on sound models too.
+        whole = next((c for c in chosen if c.names_eps and c.name != ONE_STEP), None)
+        found |= evidence.whole_range(ground, whole)
         levels = grid_levels(ground.x, ground.bounds)
         kept = stored(ground, campaign.nearest, np.isfinite(campaign.reached) & ground.correct, levels)
     record = RobustnessCurve(
@@ -147,7 +157,7 @@ class _Campaign:
     def run(self, attack: Chosen, *, scale: float | None = None, known: np.ndarray | None = None) -> None:
         """One attack over the budgets, ascending. A row that it broke stays broken; ``known`` says which are already."""
         at = (self.start if known is None else known).copy()
-        queries = gradients = nonfinite = 0
+        queries = gradients = nonfinite = tried = lost = 0
         once: Strike | None = None
         for eps in self.budgets.tolist():
             rows = np.flatnonzero(at > eps)
@@ -158,19 +168,28 @@ class _Campaign:
             else:
                 if once is None:
                     once, first = strike(self.ground, attack, rows, None, scale=scale), rows
-                    queries, gradients = once.queries, once.gradients
+                    queries, gradients, lost = once.queries, once.gradients, once.lost
+                    tried = len(rows)
                 hit = settle(self.ground, rows, once.x[np.isin(first, rows)], eps)
             queries, gradients = queries + hit.queries, gradients + hit.gradients
+            tried, lost = tried + len(rows) * attack.names_eps, lost + hit.lost
             nonfinite += int((hit.label < 0).sum())
             at[rows[hit.success]] = eps
             nearer = rows[hit.success & (self.reached[rows] > eps)]
             self.nearest[nearer] = hit.x[np.isin(rows, nearer)]
             self.reached[nearer] = eps
+        refuse_without_values(attack, lost, tried)
         # A stronger variant may find nothing left to do, and so take no gradient: it is of the kind of its model.
         self.is_gradient[attack.name] = gradients > 0 or scale is not None
         self.broken_at[attack.name], self.specs[attack.name] = at, str(attack.spec)
         self.queries[attack.name], self.gradients[attack.name] = queries, gradients
         self.nonfinite[attack.name] = nonfinite
+
+    @property
+    def iterated(self) -> bool:
+        """Whether any attack took more than one gradient step."""
+        kinds, taken = (np.array(list(found.values())) for found in (self.is_gradient, self.gradients))
+        return bool(iterated(kinds, taken, np.stack(list(self.broken_at.values())), self.budgets).any())
 
     def best(self, *, by_gradient: bool) -> np.ndarray:
         """(example,) smallest breaking budget among the attacks that use gradients, or among the others."""
@@ -195,18 +214,18 @@ def _reason_to_escalate(campaign: _Campaign, found: Mapping[str, np.ndarray]) ->
     if cosine < 0.5:
         return f"gradients at points 0.001 apart have a mean cosine of {cosine:.2f}"
     pair = campaign.best(by_gradient=True), campaign.best(by_gradient=False)
-    if any(campaign.is_gradient.values()) and len(campaign.budgets):
+    if campaign.iterated:
         at = lost_to_black_box(*pair, campaign.budgets, ground.correct)
         if at is not None:
             return f"attacks without gradients broke more rows at eps {campaign.budgets[at]:g}"
     return ""
 
 
-def _escalate(campaign: _Campaign, asked: Sequence[Chosen]) -> None:
-    """Gradients of rescaled logits for the attacks that use them, and Square with four times the queries."""
+def _escalate(campaign: _Campaign, chosen: Sequence[Chosen]) -> None:
+    """Gradients of rescaled logits for the attacks that repeat their steps, and Square with 2000 queries."""
     scale = evidence.typical_lead(campaign.ground)
-    for attack in asked:
-        if campaign.is_gradient[attack.name]:
+    for attack in chosen:
+        if campaign.is_gradient[attack.name] and attack.name != ONE_STEP:
             stronger = replace(attack, name=f"{attack.name} on rescaled logits")
             campaign.run(stronger, scale=scale, known=campaign.broken_at[attack.name])
     square = choose(BLACK_BOX, {"queries": 2000}, campaign.ground.norm)
@@ -224,7 +243,7 @@ def _warnings(run: Run, campaign: _Campaign) -> tuple[str, ...]:
 def _contradicted(record: RobustnessCurve) -> RobustnessCurve:
     """Two ways of measuring that disagree make the record say so; the figure is the minimum over all attacks."""
     gradient, black_box = record.is_gradient, ~record.is_gradient
-    if not gradient.any() or not black_box.any():
+    if not black_box.any() or not iterated(gradient, record.gradients, record.broken_at, record.eps).any():
         return record
     nearest = record.broken_at[gradient].min(0), record.broken_at[black_box].min(0)
     at = lost_to_black_box(*nearest, record.eps, record.correct)

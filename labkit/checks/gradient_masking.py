@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from labkit.checks._allowance import allowed
+from labkit.checks._iterated import iterated
 from labkit.core.method import Range
 from labkit.records.finding import Finding, FindingStatus
 from labkit.records.robustness_curve import RobustnessCurve
@@ -25,8 +26,8 @@ def gradient_masking(
 ) -> Iterator[Finding]:
     """Five signs that a model only looks robust because its gradients are hidden or useless.
 
-    Attacks without gradients win; one step beats many; gradients vanish; they point in another direction 0.001 away;
-    and given the whole input range an attack still fails. Counts may exceed ``exceptions`` by what chance gives one
+    Attacks without gradients win against gradient steps repeated; one step beats many; gradients vanish; they point in
+    another direction 0.001 away; and given the whole input range an attack still fails. Counts may exceed ``exceptions`` by what chance gives one
     time in a hundred (binomial).
 
     Sources: Athalye, Carlini and Wagner, 2018, arXiv 1802.00420; Carlini et al., 2019, arXiv 1902.06705; Pintor et
@@ -67,6 +68,9 @@ def _black_box(record: RobustnessCurve, exceptions: float) -> _Part:
     gradient, black_box = record.is_gradient, ~record.is_gradient
     if not gradient.any() or not black_box.any():
         return "not_applicable", "There is no attack with gradients beside one without.", None, None
+    if not iterated(record.is_gradient, record.gradients, record.broken_at, record.eps).any():
+        says = "No attack took more than one gradient step; that others beat one step says nothing of the model."
+        return "not_applicable", says, None, None
     n, only, at = _wins(record, black_box, gradient)
     limit = allowed(n, exceptions)
     each = [

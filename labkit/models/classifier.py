@@ -16,6 +16,13 @@ from labkit.core.refused import Refused
 from labkit.models.device import pick
 
 Forward = Callable[[Tensor], Tensor]
+# What to call a model that cannot do what a tool needs.
+_WITHOUT = {
+    "gradients": "without gradients",
+    "continuous": "whose inputs are not continuous numbers",
+    "bounds": "without input bounds",
+    "layers": "without a convolutional layer",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +134,7 @@ class Classifier:
     def require(self, capability: str, by: str, instead: str) -> None:
         """Refuse a tool that asks for more than this model can do."""
         if capability not in self.capabilities:
-            raise Refused(f"{by} on {self.name}", f"a model without {capability}", instead)
+            raise Refused(f"{by} on {self.name}", f"a model {_WITHOUT[capability]}", instead)
 
     def _logits(self, output: Any) -> Tensor:
         if isinstance(output, Mapping) or hasattr(output, "logits"):
