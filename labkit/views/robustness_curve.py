@@ -44,11 +44,11 @@ def figure(record: RobustnessCurve) -> go.Figure:
     result.add_scatter(x=eps, y=values, mode="lines+markers", line=line, marker=marker, name="all attacks together")
     result.add_hline(y=record.chance, line={"dash": "dot", "color": NEUTRAL, "width": 1})
     result.add_annotation(
-        x=eps[-1], y=record.chance, text="guessing", showarrow=False, xanchor="right", yanchor="bottom", font_size=11
+        x=eps[0], y=record.chance, text="guessing", showarrow=False, xanchor="left", yanchor="bottom", font_size=11
     )
     if (values == 0).any():
         first = float(eps[values == 0][0])
-        result.add_annotation(x=first, y=0, ax=0, ay=-40, text=f"0 from eps {first:g}", showarrow=True, font_size=11)
+        result.add_annotation(x=first, y=0, ax=-40, ay=-40, text=f"0 from eps {first:g}", showarrow=True, font_size=11)
     result.update_yaxes(range=[-0.02, 1.02])
     return result
 
