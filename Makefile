@@ -29,7 +29,7 @@ lab: $(MADE)
 	$(BIN)/labkit lab
 
 test: $(MADE)
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -rfEs
 
 check: $(MADE)
 	$(BIN)/ruff format --check .
