@@ -14,7 +14,7 @@ from labkit.core.store import write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-Modality = Literal["image", "tabular", "text"]
+Modality = Literal["audio", "image", "image+text", "series", "tabular", "text"]
 Kind = Literal["numeric", "categorical"]
 _SHOWN = 8
 
@@ -54,7 +54,8 @@ class Schema:
     """What the inputs of one data set look like.
 
     Attributes:
-        modality: "image" (n, channels, height, width), "tabular" (n, features) or "text" (n, tokens) of word numbers.
+        modality: "image" (n, channels, height, width), "tabular" (n, features), "text" (n, tokens) of word numbers,
+            "audio" (n, samples), "series" (n, channels, steps), or "image+text" (n, values): both parts in one row.
         target: what is predicted, in words; for the user's own table the name of its column.
         shape: the shape of one input.
         bounds: the least and greatest value an input may hold, for images.
