@@ -17,6 +17,7 @@ import labkit as lk
 from labkit.models.architectures.cnn import cnn
 from labkit.models.architectures.gru import gru
 from labkit.models.architectures.tabular_mlp import tabular_mlp
+from labkit.models.architectures.tabular_transformer import tabular_transformer
 from labkit.models.normalize import Normalize
 
 TABLE = {"edges": [[0.0, 1.0, 4.0], [], [-2.0, 2.0]], "sizes": [0, 3, 0]}
@@ -44,6 +45,7 @@ CASES = {
     "cnn": (lambda: cnn(classes=4, size=8, mean=0.3, std=0.4, widths=(4, 6, 6), pooled=(1, 3)), _images, None),
     "gru": (lambda: gru(classes=4, words=20, width=6, hidden=5), _texts, "embed"),
     "tabular_mlp": (lambda: tabular_mlp(classes=4, **TABLE, width=5, hidden=(8, 6)), _rows, "embed"),
+    "tabular_transformer": (lambda: tabular_transformer(classes=4, **TABLE, width=6, heads=2), _rows, "embed"),
 }
 
 
