@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import labkit as lk
+from labkit.core import registry
 from labkit.models.architectures.cnn import cnn
 from labkit.models.architectures.gru import gru
 from labkit.models.architectures.tabular_mlp import tabular_mlp
-from labkit.models.architectures.tabular_transformer import tabular_transformer
 from labkit.models.normalize import Normalize
 
 TABLE = {"edges": [[0.0, 1.0, 4.0], [], [-2.0, 2.0]], "sizes": [0, 3, 0]}
@@ -41,20 +41,21 @@ def _texts(n: int, tokens: int = 12) -> torch.Tensor:
     return x * (torch.arange(tokens) < length)
 
 
+# architecture: its options, its inputs, the submodule that embeds them
 CASES = {
-    "cnn": (lambda: cnn(classes=4, size=8, mean=0.3, std=0.4, widths=(4, 6, 6), pooled=(1, 3)), _images, None),
-    "gru": (lambda: gru(classes=4, words=20, width=6, hidden=5), _texts, "embed"),
-    "tabular_mlp": (lambda: tabular_mlp(classes=4, **TABLE, width=5, hidden=(8, 6)), _rows, "embed"),
-    "tabular_transformer": (lambda: tabular_transformer(classes=4, **TABLE, width=6, heads=2), _rows, "embed"),
+    "cnn": ({"classes": 4, "size": 8, "mean": 0.3, "std": 0.4, "widths": (4, 6, 6), "pooled": (1, 3)}, _images, None),
+    "gru": ({"classes": 4, "words": 20, "width": 6, "hidden": 5}, _texts, "embed"),
+    "tabular_mlp": ({"classes": 4, **TABLE, "width": 5, "hidden": (8, 6)}, _rows, "embed"),
+    "tabular_transformer": ({"classes": 4, **TABLE, "width": 6, "heads": 2}, _rows, "embed"),
 }
 
 
 @pytest.fixture(params=sorted(CASES))
 def case(request):
     """A Classifier of each architecture with random weights and used statistics, and its inputs."""
-    build, inputs, embedding = CASES[request.param]
+    config, inputs, embedding = CASES[request.param]
     torch.manual_seed(0)
-    module = build()
+    module = registry.find("architectures", request.param)(**config)
     module.train()(inputs(64))  # running statistics away from their start
     model = lk.wrap(module, classes=list("abcd"), embedding=embedding, name=request.param)
     return model, inputs
@@ -101,13 +102,7 @@ def test_gradients_through_relax_match_differences(case):
 
 def test_same_weights_from_the_same_file(case, tmp_path):
     model, inputs = case
-    architecture = model.name
-    config = {
-        "cnn": {"classes": 4, "size": 8, "mean": 0.3, "std": 0.4, "widths": (4, 6, 6), "pooled": (1, 3)},
-        "gru": {"classes": 4, "words": 20, "width": 6, "hidden": 5},
-        "tabular_mlp": {"classes": 4, **TABLE, "width": 5, "hidden": (8, 6)},
-    }[architecture]
-    path = lk.models.save(model, tmp_path / "m.safetensors", architecture, config)
+    path = lk.models.save(model, tmp_path / "m.safetensors", model.name, CASES[model.name][0])
     again = lk.open(path)
     assert again.digest == model.digest and again.classes == model.classes and again.name == model.name
     torch.testing.assert_close(again(inputs(4)), model(inputs(4)))
