@@ -1,4 +1,4 @@
-"""How a reference model was trained, and what it scores on the test set."""
+"""How a reference model was trained, what it scores and what that took: what its card says, as a record."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ class Training(Record):
     Attributes:
         recipe: its name.
         seeds: the seed of each run.
-        train_loss, valid_loss, valid_accuracy: by epoch; nan after a run has stopped.
-        best: the epoch whose weights were kept, from 0; chosen on the validation examples.
+        train_loss, valid_loss, valid_accuracy: by epoch; nan after a run has stopped. No epoch at all for a model that
+            no gradient trained.
+        best: the epoch whose weights were kept, from 0; chosen on the validation examples. -1 without epochs.
         chosen: the position of the shipped run.
-        measure: what ``score`` is: "accuracy" or "auc".
-        score, low, high: of each run on the test set, with its 95 % interval over test examples (Wilson's for
-            accuracy, DeLong's for the area under the curve).
-        n: test examples.
-        floor: the least score with which the model may ship.
+        measures: what was measured, in words; the first is the headline.
+        score, low, high: of each run and measure, with its 95 % interval; nan where only the shipped run was measured, or
+            where a measure has no interval.
+        intervals: which interval each measure has, and over what.
+        n: examples each was measured on.
+        floor, ceiling: what each measure had to reach, and to stay under, before the model may ship; nan asks nothing.
         parameters: how many numbers were trained.
         steps: of the optimizer, all runs together.
+        forwards, backwards: examples that went through a model and back, all runs together.
+        peak_memory: bytes.
+        joules, energy: an estimate, and how it was made.
         hardware, precision: in words.
+        licence, intended_use, known_failures: what the card says of them.
     """
 
     recipe: str
@@ -37,13 +43,30 @@ class Training(Record):
     valid_accuracy: Annotated[np.ndarray, Dims("seed", "epoch")]
     best: Annotated[np.ndarray, Dims("seed")]
     chosen: int
-    measure: str
-    score: Annotated[np.ndarray, Dims("seed")]
-    low: Annotated[np.ndarray, Dims("seed")]
-    high: Annotated[np.ndarray, Dims("seed")]
-    n: int
-    floor: float
+    measures: tuple[str, ...]
+    score: Annotated[np.ndarray, Dims("seed", "measure")]
+    low: Annotated[np.ndarray, Dims("seed", "measure")]
+    high: Annotated[np.ndarray, Dims("seed", "measure")]
+    intervals: tuple[str, ...]
+    n: Annotated[np.ndarray, Dims("measure")]
+    floor: Annotated[np.ndarray, Dims("measure")]
+    ceiling: Annotated[np.ndarray, Dims("measure")]
     parameters: int
     steps: int
+    forwards: int
+    backwards: int
+    peak_memory: int
+    joules: float
+    energy: str
     hardware: str
     precision: str
+    licence: str
+    intended_use: str
+    known_failures: tuple[str, ...]
+
+    @property
+    def met(self) -> tuple[bool, ...]:
+        """Whether the shipped run's value of each measure is a number within its floor and ceiling."""
+        value = self.score[self.chosen]
+        within = np.isfinite(value) & ~(value < self.floor) & ~(value > self.ceiling)
+        return tuple(bool(v) for v in within)

@@ -1,4 +1,4 @@
-"""A model's card: what it is, what it was trained on and with, what it scores, and what it is not good for."""
+"""A model's card: its training record as a page of TOML, with the digest of its weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from labkit.core.intervals import mean
 from labkit.core.store import write_atomic
 from labkit.data.split import Dataset
 from labkit.records.train import Training
 from labkit.training.recipe import Recipe
-
-INTERVALS = {"accuracy": "Wilson", "auc": "DeLong"}
 
 
 def write_card(path: Path, record: Training, recipe: Recipe, data: Dataset, weights: Path, budget: float) -> Path:
@@ -24,50 +23,72 @@ def write_card(path: Path, record: Training, recipe: Recipe, data: Dataset, weig
 
 
 def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget: float) -> dict[str, Any]:
-    """The card's content as plain values."""
-    i = record.chosen
-    score, low, high = (round(float(v[i]), 4) for v in (record.score, record.low, record.high))
+    """The card's content as plain values. What is not a number is left out."""
+    made = record.provenance
+    needs = {"needs": recipe.card["needs"]} if "needs" in recipe.card else {}
     return {
         "name": record.recipe,
         "task": data.schema.target,
-        "classes": list(data.classes),
+        "classes": list(data.classes) if recipe.minimised.classifies else [],
         "architecture": recipe.architecture,
         "parameters": record.parameters,
-        "intended_use": recipe.card["intended_use"],
-        "known_failures": list(recipe.card["known_failures"]),
-        "licence": recipe.card["licence"],
+        **needs,
+        "intended_use": record.intended_use,
+        "known_failures": list(record.known_failures),
+        "licence": record.licence,
         "weights": {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)},
         "data": {
             "name": recipe.data,
             "options": dict(recipe.data_options),
-            "train": dict(data.train.describe()),
-            "test": dict(data.test.describe()),
+            **{part: dict(told) for part, told in made.data.items()},
         },
-        "test": {
-            "measure": record.measure,
-            "score": score,
-            "low": low,
-            "high": high,
-            "interval": f"95 %, {INTERVALS[record.measure]}, over test examples",
-            "n": record.n,
-            "floor": record.floor,
-            "meets_floor": score >= record.floor,
-            "by_seed": [round(float(v), 4) for v in record.score],
-            "choice": "the seed and the epoch with the best validation score",
-        },
+        "test": [_test(record, i) for i in range(len(record.measures))],
         "training": {
             "hardware": record.hardware,
-            "gpu": record.provenance.settings["device"] != "cpu",
+            "gpu": made.settings["device"] != "cpu",
             "precision": record.precision,
-            "seconds": round(record.provenance.seconds),
+            "seconds": round(made.seconds),
+            "peak_memory_bytes": record.peak_memory,
+            "forward_passes": record.forwards,
+            "backward_passes": record.backwards,
+            "energy_joules": record.joules,
+            "energy_method": record.energy,
             "budget": budget,
             "seeds": list(record.seeds),
-            "shipped_seed": record.seeds[i],
+            "shipped_seed": record.seeds[record.chosen],
+            "choice": "the seed and the epoch with the best validation score",
             "epochs": [int(np.isfinite(run).sum()) for run in record.train_loss],
             "best_epoch": [int(b) + 1 for b in record.best],
             "steps": record.steps,
-            "packages": dict(record.provenance.packages),
-            "day": record.provenance.started[:10],
-            "recipe": {k: v for k, v in recipe.hyperparameters.items() if v is not None},
+            "packages": dict(made.packages),
+            "day": made.started[:10],
+            "recipe": recipe.hyperparameters,
         },
     }
+
+
+def _test(record: Training, i: int) -> dict[str, Any]:
+    """One measure: the shipped model's value with its interval, what was asked, and how seeds differ."""
+    by_seed = record.score[:, i][np.isfinite(record.score[:, i])]
+    over = dict(zip(("mean", "low", "high"), (float(np.mean(by_seed)), *mean(by_seed)))) if len(by_seed) > 2 else {}
+    at = record.chosen
+    numbers = {
+        "score": record.score[at, i],
+        "low": record.low[at, i],
+        "high": record.high[at, i],
+        "floor": record.floor[i],
+        "ceiling": record.ceiling[i],
+    }
+    return {
+        "measure": record.measures[i],
+        **_rounded(numbers),
+        "interval": record.intervals[i],
+        "n": int(record.n[i]),
+        "met": record.met[i],
+        "by_seed": [round(float(v), 4) for v in by_seed],
+        **({"over_seeds": {**_rounded(over), "interval": "95 %, Student, of the mean over seeds"}} if over else {}),
+    }
+
+
+def _rounded(numbers: dict[str, Any]) -> dict[str, float]:
+    return {name: round(float(v), 4) for name, v in numbers.items() if np.isfinite(v)}

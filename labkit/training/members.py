@@ -33,12 +33,12 @@ class Members(nn.Module):
         self.count = len(modules)
         self.low_precision = low_precision
         self.forwards = self.backwards = 0
-        self._pattern = [modules[0]]  # in a list, so that it is no submodule
+        # What is called lies in a list: as an attribute it would be a second submodule with the same weights.
         if self.count == 1:
             self.only = modules[0]
-            self._call = torch.compile(self.only) if compiled else self.only
+            self._called = [torch.compile(self.only) if compiled else self.only]
             return
-        self._pattern = [copy.deepcopy(modules[0])]
+        self._called = [copy.deepcopy(modules[0])]
         weights, buffers = stack_module_state(list(modules))
         self.names = list(weights), list(buffers)
         self.weights = nn.ParameterList(nn.Parameter(v.detach().clone()) for v in weights.values())
@@ -58,9 +58,9 @@ class Members(nn.Module):
 
     def _answer(self, *inputs: Tensor) -> Any:
         if self.count == 1:
-            output = self._call(*(v[0] for v in inputs))
+            output = self._called[0](*(v[0] for v in inputs))
             return tuple(v[None] for v in output) if isinstance(output, tuple) else output[None]
-        pattern = self._pattern[0].train(self.training)
+        pattern = self._called[0].train(self.training)
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], *own: Tensor) -> Any:
             return functional_call(pattern, (weights, buffers), own)

@@ -7,13 +7,15 @@ import math
 import torch
 from torch import nn
 
+from labkit.training.members import Members
 from labkit.training.recipe import Recipe
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weights with fewer than two axes (biases, gains) are not decayed."""
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    plain = [p for p in module.parameters() if p.ndim <= 1]
+def make_optimizer(members: Members, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; weights with fewer than two axes (biases, gains) are not decayed, frozen ones left out."""
+    trained = [p for p in members.parameters() if p.requires_grad]
+    decayed = [p for p in trained if members.axes(p) > 1]
+    plain = [p for p in trained if members.axes(p) <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, nesterov=True)
@@ -25,6 +27,19 @@ def rate_at(share: float, recipe: Recipe) -> float:
     if share < recipe.warmup:
         return recipe.rate * (0.05 + 0.95 * share / recipe.warmup)
     return recipe.rate * (1 + math.cos(math.pi * (share - recipe.warmup) / (1 - recipe.warmup))) / 2
+
+
+@torch.no_grad()
+def clip_gradients(members: Members, limit: float) -> None:
+    """Shorten each model's gradient to the limit where it is longer."""
+    gradients = [p.grad for p in members.parameters() if p.grad is not None]
+    if members.count == 1:
+        nn.utils.clip_grad_norm_(members.parameters(), limit)
+        return
+    length = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+    scale = (limit / (length + 1e-6)).clamp(max=1.0)
+    for g in gradients:
+        g.mul_(scale.view(-1, *[1] * (g.ndim - 1)))
 
 
 @torch.no_grad()

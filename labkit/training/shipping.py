@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -19,14 +20,17 @@ from labkit.core import registry, store
 from labkit.core.record import Provenance
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset
-from labkit.models.classifier import Classifier
+from labkit.models.device import pick
 from labkit.models.opening import save
 from labkit.models.wrapping import wrap
 from labkit.records.train import Training
+from labkit.training import distributed
 from labkit.training.card import write_card
-from labkit.training.loop import Trained, fit
+from labkit.training.costs import energy
+from labkit.training.loop import fit, fit_together
+from labkit.training.measures import Goal, Score
 from labkit.training.recipe import Recipe
-from labkit.training.scores import measure
+from labkit.training.runs import Trained
 
 
 def train(
@@ -40,7 +44,8 @@ def train(
     """Train a reference model and write ``weights/<name>.safetensors``, ``cards/<name>.toml`` and ``curves/<name>.lk``.
 
     An interrupted run goes on from its last whole epoch when it is started again with the same ``out``. Of several
-    seeds the one with the best validation score is shipped; the test set is looked at once, at the end.
+    seeds the one with the best validation score is shipped; the test set is looked at once, at the end. Started by
+    ``torchrun``, each process works on its share of every batch.
 
     Args:
         recipe: a name that ``labkit.names("recipes")`` lists, or a function that returns a Recipe.
@@ -49,34 +54,53 @@ def train(
         budget: the share of the recipe's epochs to run. Below 1 the result is for trying out, and its card says so.
 
     Raises:
-        Refused: an unknown recipe or device, data that are not here, a budget outside (0, 1], a damaged checkpoint.
+        Refused: an unknown recipe or device, data that are not here, a budget outside (0, 1], a damaged checkpoint, no
+            room to write.
     """
     if seeds < 1 or not 0 < budget <= 1:
         raise Refused("training", f"seeds={seeds}, budget={budget}", "seeds of at least 1 and a budget in (0, 1]")
     store.as_folder(out)
-    plan: Recipe = registry.find("recipes", recipe)()
-    plan = replace(plan, epochs=max(1, round(budget * plan.epochs)))
+    plan: Recipe = registry.find("recipes", recipe)().shortened(budget)
     folder = Path(out)
     started = datetime.now(UTC)
-    data = lk.data.load(plan.data, **plan.data_options)
-    kept = [folder / "checkpoints" / f"{plan.name}-{seed}.safetensors" for seed in range(seeds)]
-    runs = [fit(plan, data.train, seed=seed, device=device, checkpoint=path) for seed, path in enumerate(kept)]
-    models = [as_classifier(run, plan, data) for run in runs]
-    sign = 1 if plan.watch == "accuracy" else -1
-    chosen = int(np.argmax([sign * run.curves[f"valid_{plan.watch}"][run.best] for run in runs]))
-    record = _record(plan, data, runs, models, chosen, started)
-
-    run, model = runs[chosen], models[chosen]
-    weights = save(model, folder / "weights" / f"{plan.name}.safetensors", plan.architecture, run.config)
-    store.save(record, folder / "curves" / f"{plan.name}.lk")
-    write_card(folder / "cards" / f"{plan.name}.toml", record, plan, data, weights, budget)
-    for path in kept:
-        path.unlink(missing_ok=True)
+    with distributed.joined(pick(device)):
+        data = lk.data.load(plan.data, **plan.data_options)
+        kept, runs = _runs(plan, data, seeds, device, folder / "checkpoints")
+        models = [as_model(run, plan, data) for run in runs]
+        record = _record(plan, data, runs, models, started)
+        if distributed.first():
+            run, model = runs[record.chosen], models[record.chosen]
+            weights = save(model, folder / "weights" / f"{plan.name}.safetensors", plan.architecture, run.config)
+            store.save(record, folder / "curves" / f"{plan.name}.lk")
+            write_card(folder / "cards" / f"{plan.name}.toml", record, plan, data, weights, budget)
+            for path in kept:
+                path.unlink(missing_ok=True)
     return record
 
 
-def as_classifier(run: Trained, recipe: Recipe, data: Dataset) -> Classifier:
-    """The trained module with what the tools must know about it."""
+def rewrite_card(recipe: str | Callable[[], Recipe], folder: str | os.PathLike[str]) -> Training:
+    """Bring card and record up to date with what a recipe says in words (licence, use, known failures, floors), without
+    training or measuring again. The weights stay as they are."""
+    plan: Recipe = registry.find("recipes", recipe)()
+    place = Path(folder)
+    path = place / "curves" / f"{plan.name}.lk"
+    old = store.load(path)
+    record = replace(old, **_words(plan), **_asked(plan.goals))
+    store.save(record, path)
+    data = lk.data.load(plan.data, **plan.data_options)
+    card, weights = place / "cards" / f"{plan.name}.toml", place / "weights" / f"{plan.name}.safetensors"
+    write_card(card, record, plan, data, weights, lk.zoo.card(plan.name, place)["training"]["budget"])
+    return record
+
+
+def as_model(run: Trained, recipe: Recipe, data: Dataset) -> Any:
+    """The trained module with what the tools must know about it: a Classifier, or a Generative model."""
+    device = str(next((p.device for p in run.module.parameters()), "cpu"))
+    if not recipe.minimised.classifies:
+        from labkit.models.generative import Generative
+
+        assert data.schema.bounds is not None
+        return Generative(run.module, shape=data.schema.shape, bounds=data.schema.bounds, name=recipe.name)
     return wrap(
         run.module,
         classes=data.classes,
@@ -85,21 +109,33 @@ def as_classifier(run: Trained, recipe: Recipe, data: Dataset) -> Classifier:
         baseline=recipe.baseline(data.train) if recipe.baseline else None,
         padding=recipe.padding,
         name=recipe.name,
-        device=str(next(run.module.parameters()).device),
+        device=device,
     )
 
 
+def _runs(recipe: Recipe, data: Dataset, seeds: int, device: str, folder: Path) -> tuple[list[Path], list[Trained]]:
+    """Every run, and the checkpoints that they leave."""
+    if recipe.together and seeds > 1:
+        path = folder / f"{recipe.name}-{seeds}-together.safetensors"
+        return [path], fit_together(recipe, data.train, seeds=range(seeds), device=device, checkpoint=path)
+    kept = [folder / f"{recipe.name}-{seed}.safetensors" for seed in range(seeds)]
+    return kept, [fit(recipe, data.train, seed=s, device=device, checkpoint=path) for s, path in enumerate(kept)]
+
+
 def _record(
-    recipe: Recipe,
-    data: Dataset,
-    runs: Sequence[Trained],
-    models: Sequence[Classifier],
-    chosen: int,
-    started: datetime,
+    recipe: Recipe, data: Dataset, runs: Sequence[Trained], models: Sequence[Any], started: datetime
 ) -> Training:
-    predictions = [lk.predict(model, data.test) for model in models]
-    scores = np.array([measure(p, recipe.score) for p in predictions])
+    sign = 1 if recipe.watch == "accuracy" else -1
+    valid = [sign * run.curves[f"valid_{recipe.watch}"][run.best] if run.best >= 0 else 0.0 for run in runs]
+    chosen = int(np.argmax(valid))
+    scores = _measured(recipe, data, models, chosen)
     run = runs[chosen]
+    seconds = sum(sum(r.curves["seconds"]) for r in runs)
+    device = torch.device(str(pick(str(next((p.device for p in run.module.parameters()), "cpu")))))
+    joules, method = energy(seconds, device)
+    costs = list({id(r.costs): r.costs for r in runs}.values())  # a stack's models share theirs
+    trained_on = recipe.prepared(data.train)
+    used = {"trained_on": trained_on.describe()} if trained_on is not data.train else {}
     return Training(
         provenance=Provenance(
             analysis="train",
@@ -107,31 +143,62 @@ def _record(
             options=recipe.hyperparameters,
             seed=run.seed,
             model=models[chosen].describe(),
-            data={"train": data.train.describe(), "test": data.test.describe()},
-            settings={"device": str(models[chosen].device), "threads": torch.get_num_threads()},
+            data={"train": data.train.describe(), "test": data.test.describe(), **used},
+            settings={"device": str(device), "threads": torch.get_num_threads(), "processes": distributed.world()},
             packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "torch")}},
             started=started.isoformat(timespec="seconds"),
-            seconds=round(sum(sum(r.curves["seconds"]) for r in runs), 1),
+            seconds=round(seconds, 1),
         ),
         recipe=recipe.name,
         seeds=tuple(r.seed for r in runs),
         **{name: _curves(runs, name) for name in ("train_loss", "valid_loss", "valid_accuracy")},
         best=np.array([r.best for r in runs]),
         chosen=chosen,
-        measure=recipe.score,
-        score=scores[:, 0],
-        low=scores[:, 1],
-        high=scores[:, 2],
-        n=len(data.test),
-        floor=recipe.floor,
+        measures=tuple(s.name for s in scores[chosen]),
+        **{part: np.array([[getattr(s, part) for s in row] for row in scores]) for part in ("low", "high")},
+        score=np.array([[s.value for s in row] for row in scores]),
+        intervals=tuple(s.interval for s in scores[chosen]),
+        n=np.array([s.n for s in scores[chosen]]),
+        **_asked(recipe.goals),
         parameters=sum(p.numel() for p in run.module.parameters()),
         steps=sum(r.steps for r in runs),
+        forwards=sum(c.forwards for c in costs),
+        backwards=sum(c.backwards for c in costs),
+        peak_memory=max(c.peak_memory for c in costs),
+        joules=round(joules),
+        energy=method,
         hardware=run.hardware,
         precision=run.precision,
+        **_words(recipe),
     )
 
 
-def _curves(runs: Sequence[Trained], name: str) -> Any:
+def _measured(recipe: Recipe, data: Dataset, models: Sequence[Any], chosen: int) -> list[list[Score]]:
+    """The score of each model and goal; what is measured once is not a number for the models that do not ship."""
+    missing = Score("", math.nan, math.nan, math.nan, 0, "")
+    return [
+        [missing if g.once and i != chosen else g.measure(model, data, recipe) for g in recipe.goals]
+        for i, model in enumerate(models)
+    ]
+
+
+def _asked(goals: Sequence[Goal]) -> dict[str, np.ndarray]:
+    """Floors and ceilings as the record has them."""
+    floor = [math.nan if g.floor is None else g.floor for g in goals]
+    ceiling = [math.nan if g.ceiling is None else g.ceiling for g in goals]
+    return {"floor": np.array(floor), "ceiling": np.array(ceiling)}
+
+
+def _words(recipe: Recipe) -> dict[str, Any]:
+    card = recipe.card
+    return {
+        "licence": card["licence"],
+        "intended_use": card["intended_use"],
+        "known_failures": tuple(card["known_failures"]),
+    }
+
+
+def _curves(runs: Sequence[Trained], name: str) -> np.ndarray:
     table = np.full((len(runs), max(len(r.curves[name]) for r in runs)), np.nan)
     for row, run in zip(table, runs):
         row[: len(run.curves[name])] = run.curves[name]

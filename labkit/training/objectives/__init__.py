@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,12 @@ class Objective:
     architecture's ``forward`` returns, in float32, for several models at once: every tensor that goes in or comes out
     has the models as its first axis and the examples as its second. Random numbers come from torch's own generator,
     which the loop seeds.
+
+    Attributes:
+        classifies: whether the architecture's answer is logits, so that the trained module is a Classifier.
     """
+
+    classifies: ClassVar[bool] = True
 
     def loss(self, answer: Members, x: Tensor, y: Tensor) -> Tensor:
         """(models, n, *shape) inputs and (models, n) labels -> (models,) mean losses, to be differentiated."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.split import Split
+from labkit.training.measures import Goal, auc
 from labkit.training.recipe import Recipe
 
 INTERVALS = 16
@@ -33,8 +34,7 @@ def adult_mlp() -> Recipe:
         validation=0.1,
         watch="loss",
         patience=8,
-        score="auc",
-        floor=0.91,
+        goals=(Goal(auc, floor=0.915),),
         card={
             "licence": "Apache-2.0 (weights); CC BY 4.0 (data)",
             "intended_use": "Showing how tabular models are explained and audited for group differences.",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.data.split import Split
+from labkit.training.measures import Goal, accuracy
 from labkit.training.recipe import Recipe
 
 
@@ -31,8 +32,7 @@ def fashion_cnn() -> Recipe:
         flip=True,
         low_precision=True,
         compile=True,
-        score="accuracy",
-        floor=0.92,
+        goals=(Goal(accuracy, floor=0.93),),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how image models are explained, attacked and audited.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.training.measures import Goal, accuracy
 from labkit.training.recipe import Recipe
 from labkit.training.recipes.fashion_cnn import pixel_statistics
 
@@ -27,8 +28,7 @@ def fashion_resnet() -> Recipe:
         erase=8,
         low_precision=True,
         compile=True,
-        score="accuracy",
-        floor=0.945,
+        goals=(Goal(accuracy, floor=0.945),),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how image models are explained, attacked and audited.",

@@ -9,6 +9,7 @@ import numpy as np
 
 from labkit.data.split import Split
 from labkit.training.augment import UNKNOWN
+from labkit.training.measures import Goal, accuracy
 from labkit.training.recipe import Recipe
 
 
@@ -34,8 +35,7 @@ def movies_gru() -> Recipe:
         word_dropout=0.2,
         validation=0.1,
         watch="loss",
-        score="accuracy",
-        floor=0.76,
+        goals=(Goal(accuracy, floor=0.76),),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how text models are explained and attacked word by word.",
