@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,8 @@ class FeatureEmbedding(nn.Module):
         super().__init__()
         self.numbers = [i for i, size in enumerate(sizes) if not size]
         self.tables = nn.ModuleDict({str(i): nn.Embedding(size, width) for i, size in enumerate(sizes) if size})
-        pieces = [(i, a, b) for i in self.numbers for a, b in zip(edges[i], edges[i][1:])]
+        self.pieces = [len(edges[i]) - 1 for i in self.numbers]
+        pieces = [(i, a, b) for i in self.numbers for a, b in pairwise(edges[i])]
         self.register_buffer("feature", torch.tensor([i for i, _, _ in pieces], dtype=torch.int64))
         self.register_buffer("low", torch.tensor([a for _, a, _ in pieces], dtype=torch.float32))
         self.register_buffer("high", torch.tensor([b for _, _, b in pieces], dtype=torch.float32))
@@ -78,8 +80,9 @@ class FeatureEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         share = ((x[:, self.feature] - self.low) / (self.high - self.low)).clamp(0, 1)
-        lines = self.offset.expand(len(x), -1, -1).index_add(1, self.feature, share[:, :, None] * self.slope)
+        lines = iter([part @ slope for part, slope in zip(share.split(self.pieces, 1), self.slope.split(self.pieces))])
         parts = [
-            self.tables[str(i)](x[:, i].long()) if str(i) in self.tables else lines[:, i] for i in range(x.shape[1])
+            self.tables[str(i)](x[:, i].long()) if str(i) in self.tables else next(lines) + self.offset[i]
+            for i in range(x.shape[1])
         ]
         return torch.stack(parts, 1)
