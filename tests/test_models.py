@@ -45,9 +45,10 @@ def _texts(n: int, tokens: int = 12) -> torch.Tensor:
 CASES = {
     "cnn": ({"classes": 4, "size": 8, "mean": 0.3, "std": 0.4, "widths": (4, 6, 6), "pooled": (1, 3)}, _images, None),
     "gru": ({"classes": 4, "words": 20, "width": 6, "hidden": 5}, _texts, "embed"),
-    "strided_cnn": ({"classes": 4, "size": 8, "mean": 0.3, "std": 0.4, "widths": (4, 4, 6), "hidden": 5}, _images, None),
+    "strided_cnn": ({"classes": 4, "size": 8, "mean": 0.3, "std": 0.4, "widths": (4, 6, 6)}, _images, None),
     "tabular_mlp": ({"classes": 4, **TABLE, "width": 5, "hidden": (8, 6)}, _rows, "embed"),
     "tabular_transformer": ({"classes": 4, **TABLE, "width": 6, "heads": 2}, _rows, "embed"),
+    "vit": ({"classes": 4, "size": 8, "stem": (4, 6), "width": 6, "heads": 2, "blocks": 2, "hidden": 5}, _images, None),
 }
 
 
