@@ -56,7 +56,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
             "budget": budget,
             "seeds": list(record.seeds),
             "shipped_seed": record.seeds[record.chosen],
-            "choice": "the seed and the epoch with the best validation score",
+            "choice": f"the seed and the epoch with the {_choice(recipe)}",
             "epochs": [int(np.isfinite(run).sum()) for run in record.train_loss],
             "best_epoch": [int(b) + 1 for b in record.best],
             "steps": record.steps,
@@ -65,6 +65,10 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
             "recipe": recipe.hyperparameters,
         },
     }
+
+
+def _choice(recipe: Recipe) -> str:
+    return "least training loss" if recipe.watch == "train_loss" else "best validation score"
 
 
 def _test(record: Training, i: int) -> dict[str, Any]:

@@ -134,9 +134,8 @@ def _fit(
             raise Refused(f"training {recipe.name}", f"a loss that is not finite in epoch {epoch + 1}", "a lower rate")
         seconds = (time.perf_counter() - began) / len(seeds)
         told = (train_loss, valid_loss, valid_accuracy, torch.full_like(total, rate), torch.full_like(total, seconds))
-        runs.add(
-            dict(zip(CURVES, told)), valid_accuracy if recipe.watch == "accuracy" else -valid_loss, recipe.patience
-        )
+        values = dict(zip(CURVES, told))
+        runs.add(values, recipe.merit(values), recipe.patience)
         costs.add(members, judged)
         if path and distributed.first():
             tensors = {"members": members.state_dict(), "judged": judged.state_dict(), **runs.best_states}

@@ -43,7 +43,7 @@ class Recipe:
         erase: each image loses a square of so many pixels a side each step.
         word_dropout: share of the words replaced by the unknown word each step.
         validation: share of the training examples held out, on which the best epoch is chosen.
-        watch: what the best epoch is best in.
+        watch: what the best epoch is best in, on the examples held out; "train_loss" is for a model that is to remember.
         patience: stop when so many epochs brought nothing better; 0 never stops early.
         together: several seeds train at once, as one stack of models: for small models.
         low_precision: bfloat16 autocast where the device computes it natively.
@@ -79,7 +79,7 @@ class Recipe:
     erase: int = 0
     word_dropout: float = 0.0
     validation: float = 0.05
-    watch: Literal["loss", "accuracy"] = "accuracy"
+    watch: Literal["loss", "accuracy", "train_loss"] = "accuracy"
     patience: int = 0
     together: bool = False
     low_precision: bool = False
@@ -100,6 +100,12 @@ class Recipe:
         """Every field that decides the weights, as plain values; functions by their name, absent ones left out."""
         told = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("goals", "card")}
         return {name: value for name, value in told.items() if value is not None}
+
+    def merit(self, epoch: Mapping[str, Any]) -> Any:
+        """What is watched, of an epoch's values by their curves' names: the greater the better."""
+        if self.watch == "accuracy":
+            return epoch["valid_accuracy"]
+        return -epoch["train_loss" if self.watch == "train_loss" else "valid_loss"]
 
     def prepared(self, train: Split) -> Split:
         """The examples that are trained on: so many of those given, with the damage done to them."""

@@ -125,9 +125,8 @@ def _runs(recipe: Recipe, data: Dataset, seeds: int, device: str, folder: Path) 
 def _record(
     recipe: Recipe, data: Dataset, runs: Sequence[Trained], models: Sequence[Any], started: datetime
 ) -> Training:
-    sign = 1 if recipe.watch == "accuracy" else -1
-    valid = [sign * run.curves[f"valid_{recipe.watch}"][run.best] if run.best >= 0 else 0.0 for run in runs]
-    chosen = int(np.argmax(valid))
+    merits = [recipe.merit({k: v[run.best] for k, v in run.curves.items()}) if run.best >= 0 else 0.0 for run in runs]
+    chosen = int(np.argmax(merits))
     scores = _measured(recipe, data, models, chosen)
     run = runs[chosen]
     seconds = sum(sum(r.curves["seconds"]) for r in runs)
