@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -55,10 +56,12 @@ class Schema:
 
     Attributes:
         modality: "image" (n, channels, height, width), "tabular" (n, features), "text" (n, tokens) of word numbers,
-            "audio" (n, samples), "series" (n, channels, steps), or "image+text" (n, values): both parts in one row.
+            "audio" (n, samples), "series" (n, channels, steps), or "image+text" (n, values): both parts in one row,
+            the pixel values from 0 to 1 and then the word numbers.
         target: what is predicted, in words; for the user's own table the name of its column.
         shape: the shape of one input.
         bounds: the least and greatest value an input may hold, for images.
+        picture: (channels, height, width) of the picture that begins a row of "image+text".
         features: the columns, for tables.
         vocabulary: the words in code order, for text; number 0 is padding and 1 an unknown word.
         groups: the sensitive features.
@@ -68,6 +71,7 @@ class Schema:
     target: str
     shape: tuple[int, ...]
     bounds: tuple[float, float] | None = None
+    picture: tuple[int, ...] = ()
     features: tuple[Feature, ...] = ()
     vocabulary: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -75,6 +79,10 @@ class Schema:
     def __post_init__(self) -> None:
         if self.modality not in get_args(Modality):
             raise unknown("a schema of the modality", str(self.modality), get_args(Modality))
+        size = math.prod(self.picture or (0,))
+        if bool(self.picture) != (self.modality == "image+text") or size > math.prod(self.shape):
+            given = f"picture={self.picture} for {self.modality} inputs of shape {self.shape}"
+            raise Refused("a schema", given, 'the picture\'s (channels, height, width) for "image+text", else none')
         names = [f.name for f in self.features]
         if len(set(names)) != len(names):
             raise Refused("a schema", "a feature that is named twice", "one entry a column")
@@ -88,6 +96,11 @@ class Schema:
                 return feature
         raise unknown("a feature", name, (f.name for f in self.features))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """For each column of a table the number of its categories; 0 for a number."""
+        return tuple(len(f.categories) if f.kind == "categorical" else 0 for f in self.features)
+
     def show(self, row: Sequence[Any]) -> list[str]:
         """One input as text a person reads: category names, numbers with units, or words."""
         if self.modality == "tabular":
@@ -95,9 +108,9 @@ class Schema:
                 f.categories[int(v)] if f.kind == "categorical" else f"{v:g}{' ' + f.unit if f.unit else ''}"
                 for f, v in zip(self.features, row, strict=True)
             ]
-        if self.modality == "text":
-            return [self.vocabulary[int(v)] for v in row if int(v) != 0]
-        raise unknown("an input as text", self.modality, ("tabular", "text"))
+        if self.modality in ("text", "image+text"):
+            return [self.vocabulary[int(v)] for v in row[math.prod(self.picture or (0,)) :] if int(v) != 0]
+        raise unknown("an input as text", self.modality, ("image+text", "tabular", "text"))
 
     def table(self) -> pd.DataFrame:
         """One row a feature, to be looked at: kind, range, unit, categories, whether it can change or is a group."""
@@ -114,16 +127,17 @@ class Schema:
                 "immutable": f.immutable,
                 "group": f.name in self.groups,
             }
-            for f in self.features or (self._only,)
+            for f in self.features or self._alike
         )
 
     @property
-    def _only(self) -> Feature:
-        """What each entry of an input is, where all are alike."""
+    def _alike(self) -> tuple[Feature, ...]:
+        """What the entries of an input are, where they are alike."""
+        word = Feature("word", "categorical", categories=self.vocabulary)
         if self.modality == "text":
-            return Feature("word", "categorical", categories=self.vocabulary)
-        low, high = self.bounds or (None, None)
-        return Feature("pixel", "numeric", low, high)
+            return (word,)
+        low, high = (0.0, 1.0) if self.picture else self.bounds or (None, None)
+        return Feature("pixel", "numeric", low, high), *([word] if self.picture else [])
 
     def save(self, path: str | Path) -> Path:
         """Write it as TOML, to be read, edited and given back to ``labkit.data.open``."""
@@ -167,7 +181,14 @@ def _stated(part: Schema | Feature) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in said.items()}
 
 
-_LISTS: dict[str, type] = {"shape": int, "bounds": float, "categories": str, "vocabulary": str, "groups": str}
+_LISTS: dict[str, type] = {
+    "shape": int,
+    "bounds": float,
+    "picture": int,
+    "categories": str,
+    "vocabulary": str,
+    "groups": str,
+}
 _VALUES: dict[str, type] = {"low": float, "high": float, "immutable": bool}
 
 
