@@ -54,12 +54,12 @@ def fetch(
     asked = f"the file {file} of {name}"
     if not allow_download:
         looked = ", ".join(str(p) for p in places(name, system))
-        raise Refused(asked, f"not in {looked}", f"{hint}, LABKIT_DATA=a folder that has it, or allow_download=True")
+        instead = [hint, "LABKIT_DATA=a folder that has it", *(["allow_download=True"] if urls else [])]
+        raise Refused(asked, f"not in {looked}", ", or ".join(instead))
     failed = []
     for url in urls:
         try:
-            with urlopen(url + file, timeout=_TIMEOUT) as answer:
-                data = answer.read(_LIMIT + 1)
+            data = download(url + file)
             raw = inflate(data, url + file)
             verify(raw, sha256, url + file, "another source")
         except (OSError, HTTPException) as error:
@@ -71,3 +71,9 @@ def fetch(
         write_atomic(cache_folder() / name / file, data)
         return raw
     raise Refused(asked, "no address gave it: " + "; ".join(failed), hint)
+
+
+def download(url: str) -> bytes:
+    """What an address gives, up to a limit that no set of labkit's reaches. Raises OSError or HTTPException."""
+    with urlopen(url, timeout=_TIMEOUT) as answer:
+        return answer.read(_LIMIT + 1)
