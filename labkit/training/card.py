@@ -12,7 +12,7 @@ from labkit.core.intervals import mean
 from labkit.core.store import write_atomic
 from labkit.data.split import Dataset
 from labkit.records.train import Training
-from labkit.training.recipe import Recipe
+from labkit.training.recipe import Recipe, plain
 
 
 def write_card(path: Path, record: Training, recipe: Recipe, data: Dataset, weights: Path, budget: float) -> Path:
@@ -62,7 +62,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
             "steps": record.steps,
             "packages": dict(made.packages),
             "day": made.started[:10],
-            "recipe": recipe.hyperparameters,
+            "recipe": plain(made.options),
         },
     }
 

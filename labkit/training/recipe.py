@@ -98,7 +98,7 @@ class Recipe:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every field that decides the weights, as plain values; functions by their name, absent ones left out."""
-        told = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("goals", "card")}
+        told = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("goals", "card")}
         return {name: value for name, value in told.items() if value is not None}
 
     def merit(self, epoch: Mapping[str, Any]) -> Any:
@@ -119,11 +119,12 @@ class Recipe:
         return replace(self, epochs=max(1, round(budget * self.epochs))) if self.epochs else self
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Nested values as TOML and JSON have them: dataclasses by kind and fields, functions by name."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {"kind": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {"kind": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if callable(value):
         return value.__name__.strip("_")
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value

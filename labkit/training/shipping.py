@@ -29,7 +29,7 @@ from labkit.training.card import write_card
 from labkit.training.costs import energy
 from labkit.training.loop import fit, fit_together
 from labkit.training.measures import Goal, Score
-from labkit.training.recipe import Recipe
+from labkit.training.recipe import Recipe, plain
 from labkit.training.runs import Trained
 
 
@@ -80,16 +80,24 @@ def train(
 
 def rewrite_card(recipe: str | Callable[[], Recipe], folder: str | os.PathLike[str]) -> Training:
     """Bring card and record up to date with what a recipe says in words (licence, use, known failures, floors), without
-    training or measuring again. The weights stay as they are."""
+    training or measuring again. The weights stay as they are.
+
+    Raises:
+        Refused: a recipe that would give other weights than those that lie there.
+    """
     plan: Recipe = registry.find("recipes", recipe)()
     place = Path(folder)
     path = place / "curves" / f"{plan.name}.lk"
+    budget = lk.zoo.card(plan.name, place)["training"]["budget"]
     old = store.load(path)
+    if plain(old.provenance.options) != plan.shortened(budget).hyperparameters:
+        given = "a recipe whose hyperparameters are no longer those of its weights"
+        raise Refused(f"to rewrite the card of {plan.name}", given, f"labkit train {plan.name}")
     record = replace(old, **_words(plan), **_asked(plan.goals))
     store.save(record, path)
     data = lk.data.load(plan.data, **plan.data_options)
     card, weights = place / "cards" / f"{plan.name}.toml", place / "weights" / f"{plan.name}.safetensors"
-    write_card(card, record, plan, data, weights, lk.zoo.card(plan.name, place)["training"]["budget"])
+    write_card(card, record, plan, data, weights, budget)
     return record
 
 
