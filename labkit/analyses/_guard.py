@@ -21,6 +21,7 @@ from labkit.core.record import Provenance
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
+from labkit.models.generative import Generative
 
 DEFAULT_BATCH = 256
 
@@ -116,7 +117,10 @@ def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") ->
 
 
 def check_classifier(model: Any, asked: str) -> None:
-    """Refuse what is no Classifier: a model's name, or a bare module."""
+    """Refuse what is no Classifier: a model that makes data, a model's name, or a bare module."""
+    if isinstance(model, Generative):
+        given = f"{model.name}, a model that makes data and names no classes"
+        raise Refused(asked, given, "a classifier such as fashion_cnn; labkit.sample(model) shows what this one makes")
     if not isinstance(model, Classifier):
         instead = "labkit.zoo.load(name) for a reference model, labkit.wrap(module, classes=[...]) for your own"
         raise Refused(asked, f"{model!r:.60} as the model", instead)

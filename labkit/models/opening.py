@@ -20,14 +20,17 @@ from labkit.core import registry
 from labkit.core.refused import Refused
 from labkit.core.store import write_atomic
 from labkit.models.classifier import Classifier, state_digest
+from labkit.models.device import pick
+from labkit.models.generative import Generative
 from labkit.models.wrapping import wrap
 
+Model = Classifier | Generative
 SCHEMA = "model/1"
 PICKLES = {".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".ckpt"}
 _PICKLE_STARTS = (b"\x80", b"PK\x03\x04")  # a bare pickle, and torch.save's zip file around one
 
 
-def save(model: Classifier, path: str | os.PathLike[str], architecture: str, config: Mapping[str, Any]) -> Path:
+def save(model: Model, path: str | os.PathLike[str], architecture: str, config: Mapping[str, Any]) -> Path:
     """Write weights and what is needed to rebuild the model, as one safetensors file."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.module.state_dict().items()}
     header = {
@@ -35,19 +38,30 @@ def save(model: Classifier, path: str | os.PathLike[str], architecture: str, con
         "architecture": architecture,
         "config": dict(config),
         "name": model.name,
-        "classes": list(model.classes),
         "bounds": model.bounds,
+        **(_of_classifier(model) if isinstance(model, Classifier) else _of_generative(model)),
+    }
+    header["sha256"] = _seal(header, state)
+    return write_atomic(path, safetensors.torch.save(state, {"labkit": json.dumps(header, sort_keys=True)}))
+
+
+def _of_classifier(model: Classifier) -> dict[str, Any]:
+    return {
+        "classes": list(model.classes),
         "embedding": model.embedding,
         "outputs": model.outputs,
         "baseline": None if model.baseline is None else model.baseline.tolist(),
         "baseline_dtype": None if model.baseline is None else str(model.baseline.dtype),
         "padding": model.padding,
     }
-    header["sha256"] = _seal(header, state)
-    return write_atomic(path, safetensors.torch.save(state, {"labkit": json.dumps(header, sort_keys=True)}))
 
 
-def open(path: str | os.PathLike[str], *, device: str = "auto") -> Classifier:
+def _of_generative(model: Generative) -> dict[str, Any]:
+    # A header without a kind is a classifier's: files of before there was another kind stay what they are.
+    return {"kind": "generative", "shape": list(model.shape)}
+
+
+def open(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
     """A model from a file written by ``labkit.models.save``. Reference models come from ``labkit.zoo.load(name)``.
 
     Raises:
@@ -63,7 +77,7 @@ def open(path: str | os.PathLike[str], *, device: str = "auto") -> Classifier:
     return loads(path.read_bytes(), path.name, device=device)
 
 
-def loads(content: bytes, name: str, *, device: str = "auto") -> Classifier:
+def loads(content: bytes, name: str, *, device: str = "auto") -> Model:
     """The model in the bytes of a file; ``name`` is what refusals call it. Raises what ``open`` raises."""
     asked = f"the model {name}"
     if content.startswith(_PICKLE_STARTS):
@@ -83,9 +97,13 @@ def loads(content: bytes, name: str, *, device: str = "auto") -> Classifier:
         raise Refused(asked, f"weights that are not finite in {broken[0]}", "weights of a finished training")
     if about.pop("sha256", None) != _seal(about, state):
         raise Refused(asked, "a file that was changed after it was saved", whole)
+    module = _build(asked, about["architecture"], about["config"], state)
+    if about.get("kind") == "generative":
+        frozen = module.eval().requires_grad_(False).to(pick(device))
+        return Generative(frozen, tuple(about["shape"]), tuple(about["bounds"]), about["name"])
     baseline = about["baseline"]
     return wrap(
-        _build(asked, about["architecture"], about["config"], state),
+        module,
         classes=about["classes"],
         bounds=about["bounds"],
         embedding=about["embedding"],
