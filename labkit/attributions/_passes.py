@@ -7,6 +7,9 @@ from torch import Tensor
 
 from labkit.models.classifier import Forward
 
+# What to take of a model that has no gradients.
+WITHOUT_GRADIENTS = "occlusion or kernel_shap, which ask for outputs only; or terms, where the model is a sum of terms"
+
 
 def score(logits: Tensor, target: Tensor) -> Tensor:
     """(n,) logits of each row's target; with k stacked copies of the rows, (k * n,)."""

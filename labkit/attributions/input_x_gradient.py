@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from labkit.attributions._passes import gradient
+from labkit.attributions._passes import WITHOUT_GRADIENTS, gradient
 from labkit.models.classifier import Classifier
 
 
@@ -15,6 +15,7 @@ def input_x_gradient(model: Classifier, x: Tensor, target: Tensor, baseline: Ten
     Returns:
         Like x, in logits. Exact for a linear model; elsewhere it need not add up to the output's change.
     """
+    model.require("gradients", by="input_x_gradient", instead=WITHOUT_GRADIENTS)
     z, forward = model.relax(x)
     start, _ = model.relax(baseline)
     return (z - start) * gradient(forward, z, target)

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._passes import gradient, score
+from labkit.attributions._passes import WITHOUT_GRADIENTS, gradient, score
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier, Forward
 
@@ -35,6 +35,7 @@ def integrated_gradients(
     Returns:
         Values like x in logits, and the ``steps`` that each row took.
     """
+    model.require("gradients", by="integrated_gradients", instead=WITHOUT_GRADIENTS)
     z, forward = model.relax(x)
     start, _ = model.relax(baseline)
     change = score(forward(z), target) - score(forward(start), target)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from labkit.attributions._passes import gradient
+from labkit.attributions._passes import WITHOUT_GRADIENTS, gradient
 from labkit.models.classifier import Classifier
 
 
@@ -24,6 +24,7 @@ def saliency(
         Like x: logits per unit of the input. Over an embedding, per unit of the embedding and summed over its width,
         which for absolute values is the gradient's 1-norm.
     """
+    model.require("gradients", by="saliency", instead=WITHOUT_GRADIENTS)
     z, forward = model.relax(x)
     slope = gradient(forward, z, target)
     return slope if signed else slope.abs()

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._passes import gradient
+from labkit.attributions._passes import WITHOUT_GRADIENTS, gradient
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
@@ -28,6 +28,7 @@ def smoothgrad(
     Returns:
         Like x: logits per unit of the input. Its standard error falls with the root of ``samples``.
     """
+    model.require("gradients", by="smoothgrad", instead=WITHOUT_GRADIENTS)
     z, forward = model.relax(x)
     flat = z.flatten(1)
     scale = (noise * (flat.amax(1) - flat.amin(1))).reshape(-1, *[1] * (z.ndim - 1))

@@ -19,6 +19,7 @@ Forward = Callable[[Tensor], Tensor]
 # What to call a model that cannot do what a tool needs.
 _WITHOUT = {
     "gradients": "without gradients",
+    "terms": "that is no sum of terms",
     "continuous": "whose inputs are not continuous numbers",
     "bounds": "without input bounds",
     "layers": "without a convolutional layer",
@@ -121,8 +122,16 @@ class Classifier:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What tools may ask for: "gradients", "continuous" inputs, "bounds", "layers" (a convolution)."""
-        has = {"gradients"}
+        """What tools may ask for: "gradients", "continuous" inputs, "bounds", "layers" (a convolution), "terms".
+
+        A module whose output does not follow its input smoothly, such as a lookup, says ``differentiable = False``. One
+        whose ``terms`` are a ModuleList is the sum of what these give, and each of them names its ``features``.
+        """
+        has = set()
+        if all(getattr(m, "differentiable", True) for m in self.module.modules()):
+            has.add("gradients")
+        if isinstance(getattr(self.module, "terms", None), nn.ModuleList):
+            has.add("terms")
         if self.embedding is None:
             has.add("continuous")
         if self.bounds is not None:
