@@ -219,9 +219,9 @@ def _shown(data: Any, x: np.ndarray) -> dict[str, Any]:
     schema = data.schema
     if schema.modality == "image":
         return {"modality": "image"}
-    if schema.modality == "text":
-        words = tuple(tuple(schema.vocabulary[int(v)] if v else "" for v in row) for row in x)
-        return {"modality": "text", "texts": words}
+    if schema.modality in ("text", "image+text"):
+        words = tuple(tuple(schema.vocabulary[int(v)] if v else "" for v in row) for row in x[:, schema.pixels :])
+        return {"modality": schema.modality, "texts": words, "picture": schema.picture}
     return {
         "modality": "tabular",
         "names": tuple(f.name for f in schema.features),

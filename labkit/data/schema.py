@@ -79,8 +79,7 @@ class Schema:
     def __post_init__(self) -> None:
         if self.modality not in get_args(Modality):
             raise unknown("a schema of the modality", str(self.modality), get_args(Modality))
-        size = math.prod(self.picture or (0,))
-        if bool(self.picture) != (self.modality == "image+text") or size > math.prod(self.shape):
+        if bool(self.picture) != (self.modality == "image+text") or self.pixels > math.prod(self.shape):
             given = f"picture={self.picture} for {self.modality} inputs of shape {self.shape}"
             raise Refused("a schema", given, 'the picture\'s (channels, height, width) for "image+text", else none')
         names = [f.name for f in self.features]
@@ -97,6 +96,11 @@ class Schema:
         raise unknown("a feature", name, (f.name for f in self.features))
 
     @property
+    def pixels(self) -> int:
+        """How many values of a row are its picture's: 0 without one."""
+        return math.prod(self.picture) if self.picture else 0
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """For each column of a table the number of its categories; 0 for a number."""
         return tuple(len(f.categories) if f.kind == "categorical" else 0 for f in self.features)
@@ -109,7 +113,7 @@ class Schema:
                 for f, v in zip(self.features, row, strict=True)
             ]
         if self.modality in ("text", "image+text"):
-            return [self.vocabulary[int(v)] for v in row[math.prod(self.picture or (0,)) :] if int(v) != 0]
+            return [self.vocabulary[int(v)] for v in row[self.pixels :] if int(v) != 0]
         raise unknown("an input as text", self.modality, ("image+text", "tabular", "text"))
 
     def table(self) -> pd.DataFrame:

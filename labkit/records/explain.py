@@ -49,9 +49,11 @@ class Explanation(Record):
         change: the target's logit at the input minus that at the baseline; for methods that work in the embedding, the
             baseline's embedding in the input's place.
         classes: the class names.
-        modality: "image", "tabular" or "text".
+        modality: "image", "tabular", "text", or "image+text": pixel values, then words.
+        picture: (channels, height, width) of the picture that begins an "image+text" input.
         names: the columns' names, for tables.
-        texts: each example's entries as a person reads them, for tables and text; "" for padding.
+        texts: each example's entries as a person reads them, for tables and text; "" for padding. Of "image+text" the
+            words only.
         facts: what the method says of each example, such as the "steps" it took.
         scores: the faithfulness measures by name.
     """
@@ -70,6 +72,7 @@ class Explanation(Record):
     change: Annotated[np.ndarray, Dims("example")]
     classes: tuple[str, ...]
     modality: str
+    picture: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     texts: tuple[tuple[str, ...], ...] = ()
     facts: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -11,15 +11,20 @@ from plotly.subplots import make_subplots
 
 from labkit.core.intervals import clopper_pearson
 from labkit.records.explain import Explanation
+from labkit.views import _picture_and_words
+from labkit.views._maps import GREY, key, limit, picture
 from labkit.views._style import COLOURS, DASHES, DIVERGING, NEUTRAL, base
 
-GREY = [[0, "#111111"], [1, "#ffffff"]]
+NOUNS = {"image": "pixels", "image+text": "pixel values and words", "text": "words"}
 IMAGES, ENTRIES, BARS = 4, 3, 12  # examples shown of images and of other inputs, and bars for each
 
 
 def figure(record: Explanation) -> go.Figure:
     """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables and text: the
-    largest entries as bars, with the control beside. The control is scaled to the attribution's largest value."""
+    largest entries as bars, with the control beside. Image and text: both, but for the curve. The control is scaled to
+    the attribution's largest value."""
+    if record.modality == "image+text":
+        return _picture_and_words.figure(record)
     return _images(record) if record.modality == "image" else _bars(record)
 
 
@@ -27,7 +32,9 @@ def rows(record: Explanation) -> pd.DataFrame:
     """One entry of one input a row: where it is, its value, its attribution, and the control's."""
     at = np.indices(record.x.shape).reshape(record.x.ndim, -1)
     table: dict[str, Any] = {"example": at[0], "target": np.array(record.classes)[record.target][at[0]]}
-    if record.modality == "image":
+    if record.modality == "image+text":
+        table |= _picture_and_words.places(record, at[1])
+    elif record.modality == "image":
         table |= {"channel": at[1], "row": at[2], "column": at[3]}
     else:
         table |= {"position": at[1]} if record.x.ndim == 2 else {f"axis {i}": at[i] for i in range(1, record.x.ndim)}
@@ -45,7 +52,7 @@ def rows(record: Explanation) -> pd.DataFrame:
 
 def says(record: Explanation) -> str:
     """What the first-ranked entries have in common, and what speaks for and against the ranking."""
-    n, noun = len(record), {"image": "pixels", "text": "words"}.get(record.modality, "features")
+    n, noun = len(record), NOUNS.get(record.modality, "features")
     many = f"{n} example{'s' if n > 1 else ''}"
     deletion, parts = record.scores.get("deletion"), []
     if deletion is not None and not deletion.not_applicable:
@@ -68,10 +75,6 @@ def says(record: Explanation) -> str:
     return f"The {noun} that {record.method} ranks first for the target's score, {many}: {worth}."
 
 
-def _limit(values: np.ndarray) -> float:
-    return float(np.abs(values).max()) or 1.0
-
-
 def _images(record: Explanation) -> go.Figure:
     shown, control = min(IMAGES, len(record)), record.control
     deletion = record.scores.get("deletion")
@@ -90,12 +93,12 @@ def _images(record: Explanation) -> go.Figure:
     figure.update_layout(base(f"{record.method}: input and attribution", height=150 + 190 * shown).layout)
     figure.update_annotations(font_size=12)
     for i in range(shown):
-        _picture(figure, record.x[i].mean(0), GREY, (i + 1, 1))
+        picture(figure, record.x[i].mean(0), GREY, (i + 1, 1))
         for j, values in enumerate([record.attribution, control][:maps]):
-            _picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))  # type: ignore[index]
+            picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))  # type: ignore[index]
         if curves:
             _curves(figure, record, i, shown, len(columns))
-    _key(figure, shown + 1)
+    key(figure, shown + 1)
     return figure
 
 
@@ -103,40 +106,10 @@ def _heading(record: Explanation, i: int, column: str) -> str:
     if column == "input":
         return f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}"
     if column == "attribution":
-        return f"attribution, ±{_limit(record.attribution[i].sum(0)):.2g}"
+        return f"attribution, ±{limit(record.attribution[i].sum(0)):.2g}"
     if column == "deletion":
         return f"deletion, area {record.scores['deletion'].values[i]:.2f}"
     return f"random weights, r = {record.scores['randomized_weights'].values[i]:.2f}"
-
-
-def _picture(figure: go.Figure, values: np.ndarray, scale: list[Any], at: tuple[int, int]) -> None:
-    """One map; a signed one is drawn as a share of its largest value, with zero in the middle of the colours."""
-    signed = scale is DIVERGING
-    trace = go.Heatmap(
-        z=values / _limit(values) if signed else values,
-        colorscale=scale,
-        zmin=-1 if signed else None,
-        zmax=1 if signed else None,
-        showscale=False,
-        customdata=values,
-        hovertemplate="row %{y}, column %{x}: %{customdata:.3g}<extra></extra>",
-    )
-    row, col = at
-    figure.add_trace(trace, row=row, col=col)
-    beside = figure.get_subplot(row, col).yaxis.anchor
-    figure.update_xaxes(visible=False, constrain="domain", row=row, col=col)
-    figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", scaleanchor=beside, row=row, col=col)
-
-
-def _key(figure: go.Figure, row: int) -> None:
-    """The colours and what they stand for, as a strip under the maps."""
-    shares = np.linspace(-1, 1, 65)
-    key = go.Heatmap(
-        z=[shares], x=shares, y=[0], colorscale=DIVERGING, zmin=-1, zmax=1, showscale=False, hoverinfo="skip"
-    )
-    figure.add_trace(key, row=row, col=2)
-    figure.update_xaxes(tickvals=[-1, 0, 1], title_text="share of each map's largest value", row=row, col=2)
-    figure.update_yaxes(visible=False, row=row, col=2)
 
 
 def _curves(figure: go.Figure, record: Explanation, i: int, shown: int, column: int) -> None:
@@ -173,7 +146,7 @@ def _bars(record: Explanation) -> go.Figure:
         series = {"attribution": maps[i]}
         if control is not None:
             other = control[i].ravel()
-            series["random weights, scaled"] = other * (_limit(maps[i]) / _limit(other))
+            series["random weights, scaled"] = other * (limit(maps[i]) / limit(other))
         for j, (name, values) in reversed(list(enumerate(series.items()))):
             figure.add_bar(
                 y=labels,

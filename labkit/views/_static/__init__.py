@@ -29,7 +29,7 @@ def svg(figure: go.Figure, *, name: str, describe: str = "", heading: bool = Tru
     """A plotly figure as an ``<svg>`` element to stand in an HTML page, or in a file of its own.
 
     Args:
-        figure: of Scatter, Bar and Heatmap traces on linear, log or category axes, with line and rect shapes,
+        figure: of Scatter, Bar, Heatmap and Image traces on linear, log or category axes, with line and rect shapes,
             annotations, subplots and a legend.
         name: prefixed to every id, so that two figures of one page do not meet; also the salt of generated ids.
         describe: what the picture shows, for those who cannot see it.

@@ -6,10 +6,11 @@ from typing import Any
 
 from labkit.views._static.bar import bar
 from labkit.views._static.heatmap import heatmap
+from labkit.views._static.image import image
 from labkit.views._static.panel import Panel
 from labkit.views._static.scatter import scatter
 
-KINDS = {"scatter": scatter, "scattergl": scatter, "bar": bar, "heatmap": heatmap}
+KINDS = {"scatter": scatter, "scattergl": scatter, "bar": bar, "heatmap": heatmap, "image": image}
 
 
 def add(panel: Panel, trace: Any, default: str) -> Any:
