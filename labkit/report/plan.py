@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 
 from labkit.core import method, registry
 from labkit.core.record import freeze
 from labkit.core.refused import Refused, unknown
+from labkit.data.schema import Modality
 from labkit.report.steps import RUNNERS, runner_options
 
 SCHEMA = "labkit.plan/1"
 SECTIONS = ("performance", "groups", "stress", "generalization", "explanation")
-MODALITIES = ("image", "tabular", "text")
+MODALITIES = get_args(Modality)
 
 
 @dataclass(frozen=True, kw_only=True)
