@@ -211,14 +211,14 @@ def _outcome(
 def _shown(data: Any, x: np.ndarray) -> dict[str, Any]:
     """The modality, and names and texts of entries, as plain values."""
     if not isinstance(data, Split):
-        modality = "image" if x.ndim == 4 else "text" if x.dtype.kind in "iu" else "tabular"
-        if modality == "image" or x.ndim != 2:
+        modality = {4: "image", 3: "series"}.get(x.ndim, "text" if x.dtype.kind in "iu" else "tabular")
+        if x.ndim != 2:
             return {"modality": modality}
         names = () if modality == "text" else tuple(f"feature {i}" for i in range(x.shape[1]))
         return {"modality": modality, "names": names, "texts": tuple(tuple(f"{v:g}" for v in row) for row in x)}
     schema = data.schema
-    if schema.modality == "image":
-        return {"modality": "image"}
+    if schema.modality in ("audio", "image", "series"):
+        return {"modality": schema.modality}
     if schema.modality in ("text", "image+text"):
         words = tuple(tuple(schema.vocabulary[int(v)] if v else "" for v in row) for row in x[:, schema.pixels :])
         return {"modality": schema.modality, "texts": words, "picture": schema.picture}

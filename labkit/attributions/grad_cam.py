@@ -27,11 +27,14 @@ def grad_cam(
         Like x, the same for every channel, so that the channels add up to the map. As coarse as the layer.
 
     Raises:
-        Refused: an unknown layer, or one whose output has no height and width to show.
+        Refused: inputs that are no images, an unknown layer, or one whose output has no height and width to show.
     """
     instead = "saliency, integrated_gradients, occlusion or kernel_shap"
     model.require("continuous", by="grad_cam", instead=instead)
     model.require("layers", by="grad_cam", instead=instead)
+    if x.ndim != 4:
+        given = f"inputs of shape {tuple(x.shape[1:])}, which are no images: there is no picture to lay the map over"
+        raise Refused("grad_cam", given, instead)
     name = layer or _last_convolution(model)
     maps, slope = _maps(model, x, target, name)
     if maps.ndim != 4 or maps.shape[2] * maps.shape[3] < 2:

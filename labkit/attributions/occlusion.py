@@ -19,14 +19,15 @@ def occlusion(
     baseline: Tensor,
     batch_size: int,
     *,
-    window: Annotated[int, Range(0, 512), "side of the square, for images; 0 takes a seventh of the image"] = 0,
-    stride: Annotated[int, Range(0, 512), "how far the square moves; 0 takes half of its side"] = 0,
+    window: Annotated[int, Range(0, 512), "side of the part; 0 takes a seventh of an image, elsewhere one entry"] = 0,
+    stride: Annotated[int, Range(0, 512), "how far the part moves; 0 takes half of its side"] = 0,
 ) -> Tensor:
     """The fall of the target's logit when a part of the input takes the baseline's values (Zeiler and Fergus, 2014,
-    arXiv 1311.2901). In images (n, channels, height, width) the part is a square over all channels, elsewhere one entry.
+    arXiv 1311.2901). In images (n, channels, height, width) the part is a square over all channels; elsewhere one entry,
+    or ``window`` neighbours along the last axis over all others: a stretch of sound, of a series, of a text.
 
-    Asks for outputs only, so it also works where gradients vanish. Each entry gets the mean over the squares that
-    cover it; the last square of a row or column ends at the border.
+    Asks for outputs only, so it also works where gradients vanish. Each entry gets the mean over the parts that
+    cover it; the last part of a row or column ends at the border.
 
     Returns:
         Like x, in logits: positive where the entry supports the target.
@@ -46,8 +47,13 @@ def occlusion(
 
 def _parts(shape: torch.Size, window: int, stride: int) -> Tensor:
     """(parts, entries) of which entries each part replaces."""
-    if len(shape) != 3:
+    if len(shape) != 3 and not window:
         return torch.eye(shape.numel(), dtype=torch.bool)
+    if len(shape) != 3:
+        side = min(window, shape[-1])
+        starts = torch.tensor(_starts(shape[-1], side, min(stride or max(1, side // 2), side)))[:, None]
+        place = torch.arange(shape.numel()) % shape[-1]
+        return (place >= starts) & (place < starts + side)
     _, height, width = shape
     side = min(window or max(1, round(min(height, width) / 7)), height, width)
     step = min(stride or max(1, side // 2), side)

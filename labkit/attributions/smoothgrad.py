@@ -32,6 +32,8 @@ def smoothgrad(
     z, forward = model.relax(x)
     flat = z.flatten(1)
     scale = (noise * (flat.amax(1) - flat.amin(1))).reshape(-1, *[1] * (z.ndim - 1))
+    if model.padding is not None and z.shape == x.shape:
+        scale = scale * (x != model.padding)  # noise would turn padding into values
     total = torch.zeros_like(z)
     for sample in range(samples):
         draw = torch.from_numpy(generator.spawn(sample).normal(*z.shape[1:])).to(z)

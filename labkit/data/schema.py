@@ -141,7 +141,8 @@ class Schema:
         if self.modality == "text":
             return (word,)
         low, high = (0.0, 1.0) if self.picture else self.bounds or (None, None)
-        return Feature("pixel", "numeric", low, high), *([word] if self.picture else [])
+        name = {"audio": "sample", "series": "value"}.get(self.modality, "pixel")
+        return Feature(name, "numeric", low, high), *([word] if self.picture else [])
 
     def save(self, path: str | Path) -> Path:
         """Write it as TOML, to be read, edited and given back to ``labkit.data.open``."""

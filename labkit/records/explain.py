@@ -49,7 +49,7 @@ class Explanation(Record):
         change: the target's logit at the input minus that at the baseline; for methods that work in the embedding, the
             baseline's embedding in the input's place.
         classes: the class names.
-        modality: "image", "tabular", "text", or "image+text": pixel values, then words.
+        modality: "audio", "image", "series", "tabular", "text", or "image+text": pixel values, then words.
         picture: (channels, height, width) of the picture that begins an "image+text" input.
         names: the columns' names, for tables.
         texts: each example's entries as a person reads them, for tables and text; "" for padding. Of "image+text" the

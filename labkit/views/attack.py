@@ -11,7 +11,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.intervals import clopper_pearson
 from labkit.records.attack import Adversarial
-from labkit.views._style import DIVERGING, base
+from labkit.views._signals import line
+from labkit.views._style import COLOURS, DIVERGING, base
 from labkit.views.robustness_curve import NORMS
 
 SHOWN = 4
@@ -28,6 +29,8 @@ def figure(record: Adversarial) -> go.Figure:
     about = f"{record.attack}, {NORMS[record.norm]}{'' if record.eps is None else f' eps {record.eps:g}'}"
     result.update_layout(base(about, height=90 + 200 * len(chosen)).layout)
     result.update_annotations(font_size=12)
+    if record.x.ndim == 2:
+        return _lines(result, record, chosen)
     for row, i in enumerate(chosen, start=1):
         before, after = _flat(record.x[i]), _flat(record.adversarial[i])
         low, high = float(min(before.min(), after.min())), float(max(before.max(), after.max()))
@@ -78,9 +81,18 @@ def _titles(record: Adversarial, i: int) -> tuple[str, str, str]:
     )
 
 
+def _lines(result: go.Figure, record: Adversarial, chosen: np.ndarray) -> go.Figure:
+    """Rows of values such as sound, as lines over their places."""
+    for row, i in enumerate(chosen, start=1):
+        before, after = record.x[i], record.adversarial[i]
+        for col, values in enumerate((before, after, after - before), start=1):
+            line(result, values, (row, col), COLOURS[col > 2], "value")
+    return result
+
+
 def _flat(x: np.ndarray) -> np.ndarray:
-    """An input as one map: the mean over channels of an image, or one line of values."""
-    return x.mean(0) if x.ndim == 3 else x.reshape(1, -1)
+    """An input as one map: the mean over channels of an image; of a series its channels as rows."""
+    return x.mean(0) if x.ndim == 3 else x
 
 
 def _map(figure: go.Figure, values: np.ndarray, at: tuple[int, int], **colours: Any) -> None:

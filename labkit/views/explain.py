@@ -11,20 +11,28 @@ from plotly.subplots import make_subplots
 
 from labkit.core.intervals import clopper_pearson
 from labkit.records.explain import Explanation
-from labkit.views import _picture_and_words
+from labkit.views import _picture_and_words, _signals
 from labkit.views._maps import GREY, key, limit, picture
 from labkit.views._style import COLOURS, DASHES, DIVERGING, NEUTRAL, base
 
-NOUNS = {"image": "pixels", "image+text": "pixel values and words", "text": "words"}
+NOUNS = {
+    "audio": "samples",
+    "image": "pixels",
+    "image+text": "pixel values and words",
+    "series": "values",
+    "text": "words",
+}
 IMAGES, ENTRIES, BARS = 4, 3, 12  # examples shown of images and of other inputs, and bars for each
 
 
 def figure(record: Explanation) -> go.Figure:
     """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables and text: the
-    largest entries as bars, with the control beside. Image and text: both, but for the curve. The control is scaled to
-    the attribution's largest value."""
+    largest entries as bars, with the control beside. Image and text: both, but for the curve. Sound and series: lines
+    over time. The control is scaled to the attribution's largest value."""
     if record.modality == "image+text":
         return _picture_and_words.figure(record)
+    if record.modality in ("audio", "series"):
+        return _signals.figure(record)
     return _images(record) if record.modality == "image" else _bars(record)
 
 
@@ -36,6 +44,10 @@ def rows(record: Explanation) -> pd.DataFrame:
         table |= _picture_and_words.places(record, at[1])
     elif record.modality == "image":
         table |= {"channel": at[1], "row": at[2], "column": at[3]}
+    elif record.modality == "audio":
+        table |= {"sample": at[1]}
+    elif record.modality == "series":
+        table |= {"channel": at[1], "step": at[2]}
     else:
         table |= {"position": at[1]} if record.x.ndim == 2 else {f"axis {i}": at[i] for i in range(1, record.x.ndim)}
         if record.names:
