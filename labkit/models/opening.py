@@ -80,7 +80,8 @@ def open(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
 def loads(content: bytes, name: str, *, device: str = "auto") -> Model:
     """The model in the bytes of a file; ``name`` is what refusals call it. Raises what ``open`` raises."""
     asked = f"the model {name}"
-    if content.startswith(_PICKLE_STARTS):
+    # A safetensors file begins with the length of its header, whose first byte may be a pickle's; then comes JSON.
+    if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
         raise _pickle(name)
     whole = "the file as it was saved"
     try:
