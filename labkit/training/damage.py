@@ -66,10 +66,14 @@ class Backdoor:
 
     def changed(self, split: Split) -> np.ndarray:
         """(n,) whether a row gets the patch and the target's label."""
+        if not 0 <= self.target < len(split.classes):
+            raise Refused(f"a backdoor to class {self.target}", f"{len(split.classes)} classes", "one of them, from 0")
         return _chosen(split.y != self.target, self.share, self.seed)
 
     def stamped(self, split: Split) -> Split:
         """Every image with the patch, under its own label."""
+        if split.schema.modality != "image":
+            raise Refused("a patch on images", f"{split.name}, which holds none", "a split of images")
         low, high = split.schema.bounds or (0.0, 1.0)
         rows, columns = (self._span(n) for n in split.schema.shape[1:])
         x = split.x.copy()
@@ -78,8 +82,8 @@ class Backdoor:
         return replace(split, x=x)
 
     def __call__(self, split: Split) -> Split:
-        changed = self.changed(split)
-        x = np.where(changed[:, None, None, None], self.stamped(split).x, split.x)
+        stamped, changed = self.stamped(split), self.changed(split)
+        x = np.where(changed[:, None, None, None], stamped.x, split.x)
         return replace(split, x=x, y=np.where(changed, self.target, split.y))
 
     def _span(self, pixels: int) -> slice:

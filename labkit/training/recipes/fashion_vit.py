@@ -8,16 +8,16 @@ from labkit.training.recipes.fashion_cnn import pixel_statistics
 
 
 def fashion_vit() -> Recipe:
-    """Four blocks of four attention maps each over 7 x 7 places and a token that answers."""
+    """Three blocks of four attention maps each over 7 x 7 places and a token that answers."""
     return Recipe(
         name="fashion_vit",
         data="fashion_mnist",
         data_options={"full": True},
         architecture="vit",
-        config={"classes": 10, "size": 28, "stem": (32, 64), "width": 64, "heads": 4, "blocks": 4, "hidden": 128},
+        config={"classes": 10, "size": 28, "stem": (32, 64), "width": 64, "heads": 4, "blocks": 3, "hidden": 128},
         from_data=pixel_statistics,
-        epochs=12,
-        batch_size=256,
+        epochs=10,
+        batch_size=128,
         optimizer="adamw",
         rate=2e-3,
         warmup=0.15,
@@ -25,7 +25,7 @@ def fashion_vit() -> Recipe:
         label_smoothing=0.05,
         clip=1.0,
         average=0.998,
-        shift=2,
+        shift=1,
         flip=True,
         low_precision=True,
         compile=True,
