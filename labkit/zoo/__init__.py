@@ -13,7 +13,6 @@ from labkit.core import store
 from labkit.core.refused import Refused, unknown
 from labkit.data.split import Dataset
 from labkit.models import opening
-from labkit.models.classifier import Classifier
 from labkit.records.train import Training
 
 SHIPPED = Path(__file__).parent
@@ -31,8 +30,8 @@ def card(name: str, folder: str | os.PathLike[str] = SHIPPED) -> dict[str, Any]:
     return tomllib.loads(_file("cards", name, "toml", folder).read_text(encoding="utf-8"))
 
 
-def load(name: str, *, device: str = "auto", folder: str | os.PathLike[str] = SHIPPED) -> Classifier:
-    """A reference model.
+def load(name: str, *, device: str = "auto", folder: str | os.PathLike[str] = SHIPPED) -> opening.Model:
+    """A reference model: a Classifier, or a Generative model where the card names no classes.
 
     Args:
         name: one of ``names()``.
@@ -56,10 +55,15 @@ def data(name: str, *, full: bool = False, folder: str | os.PathLike[str] = SHIP
     """The data set that the model was trained for: what comes with labkit, or with ``full`` all that it was trained on.
 
     Raises:
-        Refused: an unknown name, or full data that are not on this machine.
+        Refused: an unknown name, full data that are not on this machine, or test data whose digest is not the card's.
     """
     about = card(name, folder)["data"]
-    return lk.data.load(about["name"], **(about["options"] if full else {}))
+    found = lk.data.load(about["name"], **(about["options"] if full else {}))
+    stated = about["test"]
+    if found.test.name == stated["name"] and found.test.digest != stated["sha256"]:
+        given = f"test data {found.test.digest[:12]}… where its card has {stated['sha256'][:12]}…"
+        raise Refused(f"the data of the reference model {name}", given, f"the data of the card, or labkit train {name}")
+    return found
 
 
 def curves(name: str, folder: str | os.PathLike[str] = SHIPPED) -> Training:
