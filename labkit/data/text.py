@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from labkit.core.refused import Refused
+from labkit.data import wordpiece
 from labkit.data.schema import Schema
 
 PADDING, UNKNOWN = "(padding)", "(unknown)"
@@ -28,7 +29,8 @@ def vocabulary(texts: Iterable[str], least: int = 2) -> tuple[str, ...]:
 
 
 def encode_texts(texts: Sequence[str], schema: Schema) -> np.ndarray:
-    """(n, length) int64 of word numbers, padded with 0 on the right; words beyond the length are cut.
+    """(n, length) int64 of word numbers, padded with 0 on the right; words beyond the length are cut. A vocabulary that
+    begins with [PAD] is one of word pieces.
 
     Args:
         texts: one string an example.
@@ -41,11 +43,18 @@ def encode_texts(texts: Sequence[str], schema: Schema) -> np.ndarray:
         raise Refused("texts as word numbers", f"the schema of {schema.modality} data", "the schema of a text data set")
     if isinstance(texts, str) or not all(isinstance(t, str) for t in texts):
         raise Refused("texts as word numbers", f"a {type(texts).__name__}", 'a list of strings: ["a fine film"]')
-    number = {w: i for i, w in enumerate(schema.vocabulary)}
+    numbers = _numbering(schema.vocabulary)
     x = np.zeros((len(texts), schema.shape[0]), np.int64)
     for i, text in enumerate(texts):
-        found = [number.get(w, 1) for w in words(text)][: schema.shape[0]]
+        found = numbers(text)[: schema.shape[0]]
         if not found:
             raise Refused("texts as word numbers", f"text {i} has no word: {text[:40]!r}", "texts of at least one word")
         x[i, : len(found)] = found
     return x
+
+
+def _numbering(vocabulary: Sequence[str]) -> Callable[[str], list[int]]:
+    if vocabulary[0] == wordpiece.PADDING:
+        return wordpiece.numbering(vocabulary)
+    number = {w: i for i, w in enumerate(vocabulary)}
+    return lambda text: [number.get(w, 1) for w in words(text)]

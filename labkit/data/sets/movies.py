@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from labkit.data import embedded
@@ -22,17 +24,21 @@ def movies() -> Dataset:
     Source: C.J. Hutto and E. Gilbert, 2014, VADER, ICWSM (MIT); sentences from Rotten Tomatoes by B. Pang and L. Lee,
     2005, arXiv cs/0506075.
     """
+    return rated("movies", _LENGTH, vocabulary)
+
+
+def rated(name: str, length: int, vocabulary: Callable[[Iterable[str]], tuple[str, ...]]) -> Dataset:
+    """The sentences as ``length`` numbers into the vocabulary that a function takes from those of the training part."""
     frame = embedded.table("movies")
     frame = frame[frame["sentiment"] != 0]
     texts = np.array([str(t) for t in frame["text"]], dtype=object)
     y = (frame["sentiment"] > 0).to_numpy().astype(np.int64)
     held_out = holdout((" ".join(words(t)).encode() for t in texts), y, 0.2)
-    schema = Schema("text", "whether the sentence is positive", (_LENGTH,), vocabulary=vocabulary(texts[~held_out]))
+    schema = Schema("text", "whether the sentence is positive", (length,), vocabulary=vocabulary(texts[~held_out]))
 
-    def part(rows: np.ndarray, name: str) -> Split:
+    def part(rows: np.ndarray, which: str) -> Split:
         kept = tuple(texts[rows])
-        return Split(
-            encode_texts(kept, schema), y[rows], schema, ("negative", "positive"), f"movies/{name}", texts=kept
-        )
+        x = encode_texts(kept, schema)
+        return Split(x, y[rows], schema, ("negative", "positive"), f"{name}/{which}", texts=kept)
 
-    return Dataset("movies", part(~held_out, "train"), part(held_out, "test"), embedded.card("movies"))
+    return Dataset(name, part(~held_out, "train"), part(held_out, "test"), embedded.card("movies"))
