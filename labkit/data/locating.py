@@ -54,8 +54,7 @@ def fetch(
     asked = f"the file {file} of {name}"
     if not allow_download:
         looked = ", ".join(str(p) for p in places(name, system))
-        instead = [hint, "LABKIT_DATA=a folder that has it", *(["allow_download=True"] if urls else [])]
-        raise Refused(asked, f"not in {looked}", ", or ".join(instead))
+        raise Refused(asked, f"not in {looked}", f"{hint}, LABKIT_DATA=a folder that has it, or allow_download=True")
     failed = []
     for url in urls:
         try:

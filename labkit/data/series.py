@@ -1,23 +1,19 @@
 """Time series in the text form of the UCR and UEA archive, read from the files that the package sktime carries.
 
-sktime itself is never imported: its files are all that is asked of it, so any version of it and of pandas will do.
+sktime itself is never imported: two of its files are all that is asked of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from labkit.core import extras
 from labkit.core.refused import Refused
-from labkit.data.locating import fetch
 from labkit.data.schema import Schema
 from labkit.data.split import Dataset, Split
-
-HINT = 'pip install "labkit[timeseries]"'
 
 
 def archived(
@@ -25,20 +21,18 @@ def archived(
 ) -> Dataset:
     """A set of the archive with its own training and test parts: x (n, channels, steps), shorter series filled up with 0.
 
-    Looked for in ``$LABKIT_DATA``, the user's cache and the installed sktime.
-
     Args:
         problem: what the archive calls it.
         digests: SHA-256 of the files "TRAIN" and "TEST".
         classes: their names, in the order of the labels in the files, which are 1, 2, ...
 
     Raises:
-        Refused: the files are not on this machine, or are not the published ones.
+        Refused: sktime is not installed, or its files are others.
     """
     parts = {}
     for part, sha256 in digests.items():
         file = f"{problem}_{part}.ts"
-        raw = fetch(file, sha256, name=problem, system=_installed(problem), urls=[], allow_download=False, hint=HINT)
+        raw = extras.content("sktime", f"datasets/data/{problem}/{file}", sha256, "timeseries")
         parts[part] = read_ts(raw.decode(), file)
     steps = max(s.shape[1] for series, _ in parts.values() for s in series)
     schema = Schema("series", target, (len(parts["TRAIN"][0][0]), steps))
@@ -70,8 +64,3 @@ def read_ts(text: str, name: str) -> tuple[list[np.ndarray], list[str]]:
     if not series:
         raise Refused(f"the series of {name}", "no line after @data", "a .ts file of the UCR and UEA archive")
     return series, labels
-
-
-def _installed(problem: str) -> list[Path]:
-    found = find_spec("sktime")
-    return [Path(p) / "datasets" / "data" / problem for p in (found.submodule_search_locations or [])] if found else []

@@ -29,7 +29,7 @@ def italy_power() -> Dataset:
     Source: E. Keogh et al., 2006, in the UCR archive (H.A. Dau et al., 2019, arXiv 1810.07758).
 
     Raises:
-        Refused: neither the package sktime nor the files are on this machine.
+        Refused: the package sktime, which carries the files, is not installed.
     """
     return series.archived(
         "ItalyPowerDemand",

@@ -29,7 +29,7 @@ def japanese_vowels() -> Dataset:
     Source: M. Kudo, J. Toyama and M. Shimbo, 1999, Pattern Recognition Letters 20(11-13) (CC BY 4.0).
 
     Raises:
-        Refused: neither the package sktime nor the files are on this machine.
+        Refused: the package sktime, which carries the files, is not installed.
     """
     return series.archived(
         "JapaneseVowels",
