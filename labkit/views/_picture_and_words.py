@@ -20,17 +20,18 @@ def figure(record: Explanation) -> go.Figure:
     """One example a row: the picture, the map over it, its random-weights control, and a bar for each word. What the
     pixels and the words add up to stands above them: it says which part the answer came from."""
     shown, control = min(EXAMPLES, len(record)), record.control
-    columns = ["input", "pixels", *(["random weights"] if control is not None else []), "words"]
-    maps = len(columns) - 2
-    titles = [_heading(record, i, column) for i in range(shown) for column in columns]
+    columns = ["input", "pixels", *(["random weights"] if control is not None else []), "", "words"]
+    maps = len(columns) - 3
+    titles = [_heading(record, i, column) for i in range(shown) for column in columns if column]
     figure = make_subplots(
         shown + 1,
         len(columns),
         subplot_titles=titles,
-        specs=[[{} for _ in columns]] * shown + [[None, {"colspan": maps}, *[None] * maps]],
+        specs=[[{} if column else None for column in columns]] * shown
+        + [[None, {"colspan": maps}, *[None] * (maps + 1)]],
         row_heights=[1.0] * shown + [0.08],
-        column_widths=[1.0] * (maps + 1) + [1.4],
-        horizontal_spacing=0.05,
+        column_widths=[1.0] * (maps + 1) + [0.7, 1.3],  # the words stand in the column that is left empty
+        horizontal_spacing=0.03,
         vertical_spacing=0.3 / (shown + 1),
     )
     figure.update_layout(base(f"{record.method}: picture and words", height=150 + 190 * shown).layout, barmode="group")
@@ -101,4 +102,3 @@ def _words(figure: go.Figure, record: Explanation, i: int, column: int) -> None:
             row=i + 1,
             col=column,
         )
-    figure.update_yaxes(side="right", row=i + 1, col=column)
