@@ -60,7 +60,7 @@ def audit(
     rows: int | None,
     fail_on: tuple[str, ...],
 ) -> int:
-    """Run a plan on models and write a report. Without MODEL, audit every reference model.
+    """Run a plan on models and write a report. Without MODEL, audit fashion_cnn, adult_mlp and movies_gru.
 
     Interrupted, the same command goes on where it stopped.
     """

@@ -90,7 +90,7 @@ def audit(
     where an interrupted one stopped; the finished evidence is the same, byte for byte, as that of a run in one go.
 
     Args:
-        models: models, reference models by name, or Predictions; None audits every reference model.
+        models: models, reference models by name, or Predictions; None audits one for images, one for tables, one for text.
         data: a data set or its name; reference models bring their own.
         plan: a path that ends in ``.toml``, or the name of one of labkit's own.
         out: the report's folder.
