@@ -10,9 +10,9 @@ from plotly.subplots import make_subplots
 from labkit.core.refused import Refused
 from labkit.core.words import number
 from labkit.records.sample import Samples
+from labkit.views._maps import GREY
 from labkit.views._style import base
 
-GREY = [[0, "#111111"], [1, "#ffffff"]]
 SHOWN, ACROSS = 32, 8
 
 

@@ -20,7 +20,7 @@ SEEN_BY = "fashion_cnn"
 GROUPS = 10
 BATCH = 500
 _NAMES = {
-    "samples": "Fréchet distance of samples",
+    "samples": "Fréchet distance of samples, without its bias",
     "training images": "for comparison, Fréchet distance of training images",
     "gaussian": "for comparison, Fréchet distance of a normal distribution's samples",
 }
@@ -31,28 +31,29 @@ class Frechet:
     """Fréchet distance to test images in what a classifier sees: the inputs of the last layer of ``fashion_cnn``.
 
     ``n`` images are compared with as many test images, drawn without replacement. The distance of finite samples is
-    too large by a share of 1/n (M. Chong and D. Forsyth, 2020, arXiv 1911.07023). So it holds for this n only, and
-    training images, which are as good as samples can be, stand beside it; ``unbiased`` takes the share away.
+    too large by a share of 1/n (M. Chong and D. Forsyth, 2020, arXiv 1911.07023), which the jackknife takes away: that
+    of training images, which are as good as samples can be, is then about 0. What was measured at n stands in the
+    score's words.
 
     Args:
         of: the model's "samples"; "training images"; or a "gaussian": samples of the normal distribution with the
             training pixels' means and covariances, cut to the bounds. The last two do not look at the model.
         n: images of either kind.
-        unbiased: the distance with its bias to first order in 1/n taken away, by the jackknife.
     """
 
     of: Literal["samples", "training images", "gaussian"] = "samples"
     n: int = 2000
-    unbiased: bool = False
 
     def __call__(self, model: Any, data: Dataset, recipe: Recipe) -> Score:
         seen_by = lk.zoo.load(SEEN_BY)
         test = data.test.x[np.random.default_rng(0).permutation(len(data.test))[: self.n]]
-        estimate = jackknife(*(features(seen_by, x) for x in (self._images(model, data), test)))
-        value, name = (estimate.unbiased, ", bias taken away") if self.unbiased else (estimate.at_n, "")
-        told = f"95 %, jackknife over samples and test images; features of {SEEN_BY} {seen_by.digest[:8]}"
-        half = estimate.half_width
-        return Score(_NAMES[self.of] + name, value, value - half, value + half, self.n, told)
+        found = jackknife(*(features(seen_by, x) for x in (self._images(model, data), test)))
+        told = (
+            f"95 %, jackknife over samples and test images; {found.at_n:.2f} with the bias of n = {self.n}; "
+            f"features of {SEEN_BY} {seen_by.digest[:8]}"
+        )
+        ends = found.unbiased - found.half_width, found.unbiased + found.half_width
+        return Score(_NAMES[self.of], found.unbiased, *ends, self.n, told)
 
     def _images(self, model: Any, data: Dataset) -> np.ndarray:
         if self.of == "samples":
