@@ -81,7 +81,7 @@ class LogMel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # a logarithm of powers rounded to eight bits is noise
-            frames = x.float().unfold(1, self.window, self.hop) * self.taper
+            frames = x.unfold(1, self.window, self.hop) * self.taper
             spectrum = torch.view_as_real(torch.fft.rfft(frames))
             power = spectrum.square().sum(-1) @ self.triangles
             return (power + FLOOR).log().transpose(1, 2)
