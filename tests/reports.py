@@ -26,6 +26,7 @@ FORMULA = '=HYPERLINK("http://attacker.example")'
 OUTSIDE = "../../outside"
 STEPS: list[dict[str, Any]] = [
     {"id": "accuracy", "section": "performance", "question": "How often right?", "analysis": "predict"},
+    {"id": "baselines", "section": "performance", "question": "Better than what can be read?", "analysis": "baselines"},
     {
         "id": "groups",
         "section": "groups",

@@ -151,6 +151,22 @@ class Measure:
             draws[i] = self.value(generator.choice(rows, len(rows)))
         return draws
 
+    def paired(self, other: Measure, replicates: int, generator: np.random.Generator) -> np.ndarray:
+        """(replicates,) of this measure minus another on the same rows, drawn with replacement."""
+        n = len(next(iter(self.columns.values())))
+        draws = np.empty(replicates)
+        size = max(1, PART // n) if self.weighs else 1
+        for done in range(0, replicates, size):
+            progress.step(f"paired bootstrap of {self.name}", done, replicates)
+            part = generator.integers(n, size=(min(size, replicates - done), n))
+            if self.weighs:
+                counts = np.stack([np.bincount(rows, minlength=n) for rows in part])
+                values = [m._weighed(m.columns, counts) for m in (self, other)]
+            else:
+                values = [np.array([m.value(rows) for rows in part]) for m in (self, other)]
+            draws[done : done + len(part)] = values[0] - values[1]
+        return draws
+
     def permuted(self, group: np.ndarray, count: int, replicates: int, generator: np.random.Generator) -> np.ndarray:
         """(replicates, groups) of the metric when people change groups at random.
 

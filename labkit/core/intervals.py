@@ -105,6 +105,21 @@ def newcombe(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level
     return low, high
 
 
+def paired(only_first: Counts, only_other: Counts, n: Counts, level: float = 0.95) -> Ends:
+    """Interval for the difference of two proportions of the same rows, first minus other.
+
+    Args:
+        only_first, only_other: rows that the first alone has, and the other alone.
+        n: all rows, also those that both have or neither.
+
+    Bonett and Price, 2012, doi 10.3102/1076998611411915: Wald's interval with one row more of each of the two kinds.
+    """
+    first, other, n = (np.asarray(v, float) for v in (only_first, only_other, n))
+    p, q = (first + 1) / (n + 2), (other + 1) / (n + 2)
+    half = _z(level) * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    return np.maximum(p - q - half, -1.0), np.minimum(p - q + half, 1.0)
+
+
 def log_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
     """Interval for the ratio of two independent proportions, first over other, normal on the log scale.
 
@@ -156,6 +171,19 @@ def mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     if len(values) < 2:
         return float("nan"), float("nan")
     half = float(stdtrit(len(values) - 1, 0.5 + level / 2)) * np.std(values, ddof=1) / np.sqrt(len(values))
+    middle = np.mean(values)
+    return float(middle - half), float(middle + half)
+
+
+def resampled_mean(values: np.ndarray, held: float, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the mean of scores from several cuts of the same rows, each with the share ``held`` to test.
+
+    Such scores are not independent, since the training parts overlap: Student's interval, with the variance of the mean
+    raised from 1/J to 1/J + held / (1 - held) of that of J scores (Nadeau and Bengio, 2003, doi
+    10.1023/A:1024068626366; for repeated cross-validation Bouckaert and Frank, 2004, doi 10.1007/978-3-540-24775-3_3).
+    """
+    low, high = mean(values, level)
+    half = (high - low) / 2 * np.sqrt(1 + len(values) * held / (1 - held))
     middle = np.mean(values)
     return float(middle - half), float(middle + half)
 

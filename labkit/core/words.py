@@ -12,11 +12,18 @@ def share(value: float, low: float = math.nan, high: float = math.nan) -> str:
     return of_100 if math.isnan(low) else f"{of_100} ({100 * low:.{digits}f} to {100 * high:.{digits}f})"
 
 
-def number(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A value with its 95 % interval: "0.71 (0.64 to 0.78)"."""
-    digits = 2 if abs(value) >= 0.095 or value == 0 else 3
+def number(value: float, low: float = math.nan, high: float = math.nan, digits: int = 0) -> str:
+    """A value with its 95 % interval: "0.71 (0.64 to 0.78)"; with so many ``digits``, or as many as its size asks for."""
+    digits = digits or (2 if abs(value) >= 0.095 or value == 0 else 3)
     plain = f"{value:.{digits}f}"
     return plain if math.isnan(low) else f"{plain} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def lead(ahead: float, low: float, high: float) -> str:
+    """How far one is ahead of another, with its 95 % interval: "0.110 (0.086 to 0.133) ahead", or so much behind."""
+    if ahead < 0:
+        return f"{number(-ahead, -high, -low, digits=3)} behind"
+    return f"{number(ahead, low, high, digits=3)} ahead"
 
 
 def p_value(p: float) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import labkit as lk
 from labkit.core.draws import Draws
 from labkit.core.record import Provenance, Record
+from labkit.data.schema import Feature, Schema
+from labkit.data.split import Dataset, Split
 from labkit.records.finding import Finding
 from labkit.records.predict import Predictions
 from labkit.report.plan import Plan
@@ -100,6 +102,22 @@ def _confident(said: float, true: float) -> Record:
     return lk.calibration(_predictions(y, np.ones(PEOPLE), np.full(PEOPLE, said)), replicates=200)
 
 
+def _readable(right: float, *, sum_of_terms: bool) -> Record:
+    """A model that is right in a share of the cases, in a world that a sum of terms knows, or in one that none can."""
+
+    def part(seed: int) -> Split:
+        x = Draws(seed, PEOPLE).normal(2)
+        y = (x[:, 0] > 0) if sum_of_terms else (x[:, 0] > 0) ^ (x[:, 1] > 0)
+        return Split(x, y.astype(np.int64), schema, ("no", "yes"), "planted")
+
+    columns = tuple(Feature(name, "numeric") for name in ("first", "second"))
+    schema = Schema("tabular", "planted", (2,), features=columns)
+    data = Dataset("planted", part(3), part(4))
+    y = data.test.y
+    label = np.where(np.arange(PEOPLE) < right * PEOPLE, y, 1 - y)
+    return lk.baselines(_predictions(y, label), data)
+
+
 _UNEQUAL = "Two groups selected at 60 and at 30 in 100"
 CONTROLS = (
     Control("four_fifths", _UNEQUAL, lambda: _selected(0.6, 0.3), lambda: _selected(0.45, 0.45)),
@@ -121,6 +139,12 @@ CONTROLS = (
         "A model that guesses",
         lambda: _gap(0.5, 0.5),
         lambda: _gap(0.85, 0.85),
+    ),
+    Control(
+        "beats_baselines",
+        "A model right in 80 of 100 cases where one that anyone can read is right in nearly all",
+        lambda: _readable(0.8, sum_of_terms=True),
+        lambda: _readable(0.9, sum_of_terms=False),
     ),
     Control(
         "duplicate_rows",

@@ -127,8 +127,18 @@ def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
     return [(1, text)]
 
 
+def _baselines(name: str, record: Any) -> list[tuple[int, str]]:
+    """How many the nearest model that can be read gets right."""
+    if record.metric != "accuracy" or record.readable:
+        return []
+    at = record.hardest
+    other = _of_100(round(record.score[at] * record.n), record.n)
+    return [(1, f"{name}: the {record.baselines[at]}, which anyone can read, gets about {other} of 100 right.")]
+
+
 _TELL: dict[str, Callable[[str, Any], list[tuple[int, str]]]] = {
     "predict": _predictions,
+    "baselines": _baselines,
     "audit_groups": _groups,
     "robustness_curve": _robustness,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import labkit as lk
@@ -37,6 +38,26 @@ def generalization_gap(subject: Subject, step: Step, seed: int, *, metric: str =
         )
     train, test = subject.predictions("train", step.rows), subject.predictions("test", step.rows)
     return lk.generalization_gap(train, test, metric)
+
+
+def baselines(
+    subject: Subject, step: Step, seed: int, *, metric: str = "accuracy", positive: int | str | None = None
+) -> Record:
+    if subject.given is not None or subject.data is None:
+        raise Refused(
+            f"models that anyone can read beside {subject.name}",
+            "predictions alone, and nothing to fit a baseline to",
+            "the model with its training data",
+        )
+    return lk.baselines(
+        subject.predictions(step.split, step.rows),
+        replace(subject.data, test=subject.split(step.split, step.rows)),
+        metric,
+        positive=positive,
+        trained_on=subject.trained_on,
+        can_be_read="terms" in subject.classifier().capabilities,
+        seed=seed,
+    )
 
 
 def audit_groups(subject: Subject, step: Step, seed: int, *, metrics: list[str], positive: int = 1) -> Record:
@@ -73,7 +94,7 @@ def explain(subject: Subject, step: Step, seed: int, *, method: str, tune: Mappi
 
 RUNNERS: dict[str, Callable[..., Record]] = {
     runner.__name__: runner
-    for runner in (predict, calibration, generalization_gap, audit_groups, robustness_curve, explain)
+    for runner in (predict, calibration, baselines, generalization_gap, audit_groups, robustness_curve, explain)
 }
 
 

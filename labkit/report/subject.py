@@ -13,6 +13,7 @@ from labkit.models.classifier import Classifier
 from labkit.records.predict import Predictions
 
 Audited = Classifier | Predictions | str
+SHOWN = ("adult_mlp", "fashion_cnn", "movies_gru")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,14 @@ class Subject:
     def groups(self) -> tuple[str, ...]:
         """The sensitive features that the data names."""
         return tuple(sorted(self.given.groups if self.given else self.split("test").groups))
+
+    @property
+    def trained_on(self) -> int:
+        """How many examples a reference model was trained on, where they are not this data's; else 0."""
+        told = self.card["data"]["train"] if self.card else {}
+        if self.data is None or not told or told["sha256"] == self.data.train.digest:
+            return 0
+        return int(told["n"])
 
     def split(self, name: str, rows: int = 0) -> Split:
         """The first ``rows`` examples of a part of the data, or all for 0."""
@@ -74,13 +83,13 @@ class Subject:
 
 
 def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | str | None) -> tuple[Subject, ...]:
-    """The subjects of an audit: every reference model when none is named.
+    """The subjects of an audit: one reference model for images, one for tables and one for text when none is named.
 
     Raises:
         Refused: an unknown name, a model without data, data that the model was not made for.
     """
     if models is None:
-        models = list(lk.zoo.names())
+        models = list(SHOWN)
     listed: list[Audited] = list(models) if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
     if not listed:
         raise Refused("an audit", "no models", "at least one model, or its name")
@@ -92,15 +101,21 @@ def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | str | N
 
 def _subject(model: Audited, data: Dataset | None) -> Subject:
     if isinstance(model, str):
-        return Subject(model, lk.zoo.load(model), data or lk.zoo.data(model), card=lk.zoo.card(model))
+        opened = _classifier(lk.zoo.load(model))
+        return Subject(model, opened, data or lk.zoo.data(model), card=lk.zoo.card(model))
     if isinstance(model, Predictions):
         return Subject(str(model.provenance.data.get("name", "predictions")), given=model)
+    own = _classifier(model)
+    if data is None:
+        raise Refused(f"an audit of {own.name}", "no data", "data=, a data set with .train and .test")
+    return Subject(own.name, own, data)
+
+
+def _classifier(model: Any) -> Classifier:
     if not isinstance(model, Classifier):
         given = f"a {type(model).__name__}"
-        raise Refused("an audit", given, "a model made by labkit.wrap or labkit.open, its name, or Predictions")
-    if data is None:
-        raise Refused(f"an audit of {model.name}", "no data", "data=, a data set with .train and .test")
-    return Subject(model.name, model, data)
+        raise Refused("an audit", given, "a classifier made by labkit.wrap or labkit.open, its name, or Predictions")
+    return model
 
 
 def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:

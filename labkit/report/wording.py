@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 SECTIONS = {
-    "performance": ("How good are the answers?", "Accuracy and calibration on data that the model has not seen."),
+    "performance": (
+        "How good are the answers?",
+        "Accuracy and calibration on data that the model has not seen, beside models that anyone can read.",
+    ),
     "groups": ("For whom does it work?", "Rates and errors for each group of people that the data names."),
     "stress": ("What happens under stress?", "Accuracy when somebody changes the inputs to mislead the model."),
     "generalization": ("Does it generalize or memorize?", "Training data against data that the model has not seen."),
@@ -22,6 +25,8 @@ FINDINGS = {
 DOES_NOT_SHOW = {
     "predict": "It says nothing of people, places or years that the test data do not cover, nor of what an error costs.",
     "calibration": "Probabilities that are right on average can still be wrong for a group, or for unusual inputs.",
+    "baselines": "Each baseline is one fit with settings that nothing chose: with more care it could do better, and another "
+    "seed would move both a little. Being ahead says nothing of what an error costs.",
     "audit_groups": "A difference does not say why it is there, and no difference does not say that nobody is harmed. "
     "Which measure matters is for people to decide.",
     "robustness_curve": "Each point is a bound from above: a stronger attack, another kind of change or a larger budget "
@@ -42,11 +47,13 @@ NEXT = {
 
 GLOSSARY = {
     "attribution": "A number for each part of an input that says how much a method credits it for one answer.",
+    "baseline": "A simple model that does the same work, or, for an attribution, the input that others are compared with.",
     "budget": "How far an attack may change an input, in the input's own unit. Written eps.",
     "calibration": "Whether answers given with probability 0.8 are right 80 times in 100.",
     "contradicted": "Two ways of measuring the same thing disagree. Both are shown and neither is to be relied on.",
     "criterion": "What was asked of a number, fixed in the plan before any result was seen.",
     "generalization gap": "How much better the model does on its training data than on new data.",
+    "glass box": "A model whose answer is a sum of parts that anyone can look up, one or two features each.",
     "inconclusive": "The interval crosses the criterion, so the data cannot tell.",
     "interval": "The values that fit the data, at 95 % unless said otherwise. Few cases give a wide interval.",
     "n": "How many examples a number rests on.",
