@@ -70,6 +70,11 @@ CASES = {
     "text_transformer": ({"classes": 4, "words": 20, "longest": 12, "width": 8}, _texts, "embed"),
     "tabular_mlp": ({"classes": 4, **TABLE, "width": 5, "hidden": (8, 6)}, _rows, "embed"),
     "tabular_transformer": ({"classes": 4, **TABLE, "width": 6, "heads": 2}, _rows, "embed"),
+    "two_towers": (
+        {"classes": 4, "picture": (1, 8, 8), "words": 20, "widths": (4, 6), "pooled": (1,), "width": 6, "hidden": 5},
+        lambda n: torch.cat([_images(n).flatten(1), _texts(n).float()], 1),
+        "embed",
+    ),
     "vit": ({"classes": 4, "size": 8, "stem": (4, 6), "width": 6, "heads": 2, "blocks": 2, "hidden": 5}, _images, None),
 }
 
