@@ -18,8 +18,8 @@ def movies_gru() -> Recipe:
     return Recipe(
         name="movies_gru",
         data="movies",
-        architecture="gru",
-        config={"classes": 2, "width": 64, "hidden": 32, "word_noise": 0.5, "dropout": 0.5},
+        architecture="recurrent",
+        config={"cell": "gru", "classes": 2, "width": 64, "hidden": 32, "word_noise": 0.5, "dropout": 0.5},
         from_data=vocabulary_size,
         baseline=unknown_words,
         embedding="embed",
@@ -40,10 +40,11 @@ def movies_gru() -> Recipe:
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how text models are explained and attacked word by word.",
             "known_failures": (
-                "Hardly reads word order: shuffling the words of each test sentence leaves its accuracy at 0.78, and 'not a good "
-                "film' is positive to it.",
+                "Hardly reads word order: shuffling the words of each test sentence leaves its accuracy at 0.78.",
+                "Sentences with a negation (not, n't, never, no, without, hardly): accuracy 0.71 (n = 483), the others 0.80; "
+                "'never boring' is negative to it, and 'not a good film' positive.",
+                "Sentences with four or more unknown words: accuracy 0.71 (n = 258), without any 0.81 (n = 644).",
                 "No better than TF-IDF with logistic regression, which reaches 0.787 on the same test set.",
-                "Sentences with four or more unknown words: accuracy 0.69 (n = 258), without any 0.82 (n = 644).",
                 "English sentences from film reviews of about 2004 only; words beyond the 48th are cut.",
             ),
         },
