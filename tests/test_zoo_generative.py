@@ -273,7 +273,7 @@ def test_a_classifiers_file_is_what_it_was(tmp_path):
     config = lk.zoo.card("movies_gru")["training"]["recipe"]["config"] | {
         "words": len(lk.zoo.data("movies_gru").schema.vocabulary)
     }
-    saved = lk.models.save(lk.zoo.load("movies_gru"), tmp_path / "m.safetensors", "gru", config)
+    saved = lk.models.save(lk.zoo.load("movies_gru"), tmp_path / "m.safetensors", "recurrent", config)
     assert saved.read_bytes() == shipped.read_bytes()
 
 
