@@ -26,7 +26,6 @@ FORMULA = '=HYPERLINK("http://attacker.example")'
 OUTSIDE = "../../outside"
 STEPS: list[dict[str, Any]] = [
     {"id": "accuracy", "section": "performance", "question": "How often right?", "analysis": "predict"},
-    {"id": "baselines", "section": "performance", "question": "Better than what can be read?", "analysis": "baselines"},
     {
         "id": "groups",
         "section": "groups",
@@ -43,6 +42,7 @@ STEPS: list[dict[str, Any]] = [
         "rows": 3,
         "options": {"method": "saliency"},
     },
+    {"id": "baselines", "section": "performance", "question": "Better than what can be read?", "analysis": "baselines"},
 ]
 
 

@@ -51,11 +51,11 @@ def readable(train: Split, test: Split, seed: int) -> list[Readable]:
     Raises:
         Refused: training rows of one class.
     """
-    key = train.digest, test.digest, train.schema, seed
+    key = train.digest, test.digest, train.schema, train.classes, seed
     if key not in _kept:
         made = _all(train, test, seed)
-        for old in list(_kept)[: len(_kept) + 1 - KEPT]:
-            del _kept[old]
+        while len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
         _kept[key] = made
     return _kept[key]
 
