@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -24,7 +25,13 @@ EMBEDDED = ["adult", "compas", "emoji", "fashion_mnist", "german", "movies"]
 
 @pytest.fixture(scope="module")
 def sets() -> dict[str, lk.data.Dataset]:
-    return {name: lk.data.load(name) for name in lk.names("datasets")}
+    """Every set whose data are on this machine; the others' own tests skip, and say so."""
+    found = {}
+    for name in lk.names("datasets"):
+        with contextlib.suppress(lk.Refused):
+            found[name] = lk.data.load(name)
+    assert found.keys() >= {*EMBEDDED, "digits"}
+    return found
 
 
 def test_every_set_keeps_the_contract(sets):
