@@ -1,0 +1,53 @@
+"""What a table's training examples tell an architecture that embeds its features, and the attributions' baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labkit.data.split import Split
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Interval edges of the numbers and sizes of the categories, for a recipe's ``from_data``.
+
+    A number that takes few values has an edge at each. Another has quantiles of the examples, and quantiles of its
+    different values: where most examples are zero, the large differences lie among the few others.
+
+    Attributes:
+        values: so many different values are few.
+        intervals: between quantiles of either kind, for the other numbers.
+    """
+
+    values: int
+    intervals: int
+
+    def __call__(self, train: Split) -> Mapping[str, Any]:
+        columns = list(zip(train.schema.features, train.x.T, strict=True))
+        return {
+            "edges": [self.edges(x) if f.kind == "numeric" else [] for f, x in columns],
+            "sizes": [0 if f.kind == "numeric" else len(f.categories) for f, _ in columns],
+        }
+
+    def edges(self, x: np.ndarray) -> list[float]:
+        """The rising edges of one number's intervals, from the least to the greatest of (n,) values."""
+        different = np.unique(x)
+        if len(different) > self.values:
+            shares = np.linspace(0, 1, self.intervals + 1)
+            different = np.unique([np.quantile(x, shares), np.quantile(different, shares)])
+        return different.astype(float).tolist()
+
+
+def typical(train: Split) -> np.ndarray:
+    """The median of each number and the most frequent category of each category."""
+    return np.array(
+        [
+            np.median(x) if f.kind == "numeric" else np.bincount(x.astype(int)).argmax()
+            for x, f in zip(train.x.T, train.schema.features)
+        ],
+        np.float32,
+    )
