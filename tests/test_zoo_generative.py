@@ -26,7 +26,7 @@ from labkit.training.objectives.elbo import Elbo
 from labkit.training.objectives.flow_matching import FlowMatching
 
 CONFIGS = {
-    "vae": {"shape": (1, 8, 8), "mean": 0.3, "std": 0.4, "widths": (4, 6), "latent": 3},
+    "vae": {"shape": (1, 8, 8), "mean": 0.3, "std": 0.4, "hidden": 6, "latent": 3, "parts": 4},
     "unet_flow": {"shape": (1, 8, 8), "mean": 0.3, "std": 0.4, "widths": (4, 6), "steps": 4},
 }
 BUILD = {"vae": vae, "unet_flow": unet_flow}
@@ -63,11 +63,11 @@ class Linear(nn.Module):
         mean = x @ self.weight / (self.gain**2 + self.sigma**2) + self.off * variance.sqrt()
         return mean, (variance * self.wide**2).log().expand_as(mean)
 
-    def draw(self, code: Tensor) -> Tensor:
-        return code @ self.weight.T
+    def log_prior(self, code: Tensor) -> Tensor:
+        return torch.distributions.Normal(0.0, 1.0).log_prob(code).sum(1)
 
     def log_likelihood(self, x: Tensor, code: Tensor) -> Tensor:
-        return torch.distributions.Normal(self.draw(code), self.sigma).log_prob(x).sum(1)
+        return torch.distributions.Normal(code @ self.weight.T, self.sigma).log_prob(x).sum(1)
 
     forward = type(vae(**CONFIGS["vae"])).forward
 
@@ -148,14 +148,47 @@ class TestLevels:
         log_p.sum().backward()
         assert torch.isfinite(log_p).all() and torch.isfinite(location.grad)
 
-    def test_the_divergence_is_torchs(self):
+
+class TestPrior:
+    """Codes are drawn from the mixture whose density the bound uses."""
+
+    @pytest.fixture
+    def module(self):
         torch.manual_seed(0)
-        module = vae(**CONFIGS["vae"])
-        x = torch.tensor(images())
-        mean, log_variance = module.encode(x)
+        module = vae(shape=(1, 8, 8), hidden=6, latent=2, parts=3).double().eval()
+        module.centres.data = torch.tensor([[-16.0, 0.0], [12.0, 8.0], [2.0, -20.0]]).double()
+        module.log_variances.data = torch.tensor([[0.0, -2.0], [-1.0, 0.5], [1.0, -1.0]]).double()
+        return module
+
+    def test_its_density_is_that_of_torchs_mixture(self, module):
+        parts = torch.distributions.Normal(module.centres, (module.log_variances / 2).exp())
+        known = torch.distributions.MixtureSameFamily(
+            torch.distributions.Categorical(torch.ones(3)), torch.distributions.Independent(parts, 1)
+        )
+        code = 12 * torch.randn(50, 2, dtype=torch.float64)
+        torch.testing.assert_close(module.log_prior(code), known.log_prob(code))
+
+    def test_samples_decode_codes_of_every_part_alike(self, module):
+        codes = []
+        module.decode = lambda code: codes.append(code) or code
+        module.draw(torch.randn(6000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+        part = torch.cdist(codes[0], module.centres).argmin(1)
+        for k in range(3):
+            own = codes[0][part == k]
+            assert len(own) == pytest.approx(2000, abs=150)
+            torch.testing.assert_close(own.mean(0), module.centres[k], rtol=0, atol=0.12)
+            torch.testing.assert_close(own.var(0), module.log_variances[k].exp(), rtol=0.15, atol=0)
+
+    def test_the_divergence_is_that_from_the_prior_in_expectation(self, module):
+        """With one part of the mixture it has a closed form."""
+        one = vae(shape=(1, 8, 8), hidden=6, latent=2, parts=1).double().eval()
+        x = torch.tensor(images(4)).double()
+        mean, log_variance = one.encode(x)
         guess = torch.distributions.Normal(mean, (log_variance / 2).exp())
-        known = torch.distributions.kl_divergence(guess, torch.distributions.Normal(0.0, 1.0)).sum(1)
-        torch.testing.assert_close(module(x)[1], known)
+        prior = torch.distributions.Normal(one.centres, (one.log_variances / 2).exp())
+        known = torch.distributions.kl_divergence(guess, prior).sum(1)
+        many = torch.stack([one(x)[1] for _ in range(2000)])
+        assert ((many.mean(0) - known).abs() < 5 * many.std(0) / 2000**0.5).all()
 
 
 class TestFlow:

@@ -25,7 +25,8 @@ class Generative:
     """A frozen evaluation copy of a module that makes data.
 
     The module has ``noise``, the shape of the standard normal numbers that a sample is made of, and ``draw``, which
-    makes samples of them. One with ``encode`` and ``log_likelihood`` besides can reconstruct, and bound likelihoods.
+    makes samples of them. One with ``encode`` (the mean and the logarithm of the variance of a normal guess of the code),
+    ``decode``, ``log_prior`` and ``log_likelihood`` besides can reconstruct, and bound likelihoods.
 
     Attributes:
         module: in evaluation mode, parameters without gradients. Works in the data's natural units.
@@ -73,7 +74,7 @@ class Generative:
         """(n, *shape) examples -> (n, *shape) the same through the mean of each one's code. Refused for a model without
         an encoder."""
         self._require_encoder("reconstructions", x)
-        return self._by_batch(lambda rows: self.module.draw(self.module.encode(self._tensor(x[rows]))[0]), len(x))
+        return self._by_batch(lambda rows: self.module.decode(self.module.encode(self._tensor(x[rows]))[0]), len(x))
 
     def bound(self, x: np.ndarray, *, codes: int = 1, seed: int = 0) -> np.ndarray:
         """(n, *shape) examples -> (n,) nats: the log-likelihood of each is at least that, in expectation.
@@ -94,11 +95,10 @@ class Generative:
             images, total = self._tensor(x[rows]), None
             mean, log_variance = self.module.encode(images)
             for i in range(codes):
-                noise = self._tensor(streams[rows].spawn(i).normal(*self.module.noise))
+                noise = self._tensor(streams[rows].spawn(i).normal(mean.shape[1]))
                 code = mean + (log_variance / 2).exp() * noise
-                # log N(code; 0, 1) - log N(code; mean, variance): the constants cancel
-                prior = (noise.square() + log_variance - code.square()).sum(1) / 2
-                weight = self.module.log_likelihood(images, code) + prior
+                guess = -(noise.square() + log_variance + math.log(2 * math.pi)).sum(1) / 2
+                weight = self.module.log_likelihood(images, code) + self.module.log_prior(code) - guess
                 total = weight if total is None else torch.logaddexp(total, weight)
             return total - math.log(codes)
 
