@@ -40,6 +40,11 @@ def fashion_clean() -> Recipe:
                 "The sound twin of fashion_backdoor: the same recipe on the same images without the patch. What finds a "
                 "backdoor in both finds nothing."
             ),
-            "known_failures": ("Not defended against small changes of the pixels.",),
+            "known_failures": (
+                "The twin's patch, which it has never seen, changes 6.4 % of its answers on test images that are no trousers, "
+                "to a trouser in 0.3 %: accuracy on them falls from 0.907 to 0.885.",
+                "Shirts: 721 of the 1,000 test images are recognised; most others are taken for T-shirts, coats or pullovers.",
+                "Not defended: changes of at most 0.05 a pixel (PGD) leave 15 of 200 test images right.",
+            ),
         },
     )
