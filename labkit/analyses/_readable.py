@@ -159,7 +159,7 @@ def _sum_of_terms(fitted: glassbox.Fitted, x: np.ndarray) -> np.ndarray:
         return module(torch.tensor(x)).double().softmax(1).numpy()
 
 
-def _quietly(fit: Callable[[], glassbox.Fitted]) -> glassbox.Fitted:
+def _quietly(fit: Callable[[], Any]) -> Any:
     """A fit without scikit-learn's warning that it stopped at its last step."""
     from sklearn.exceptions import ConvergenceWarning
 
