@@ -15,8 +15,9 @@ def share(value: float, low: float = math.nan, high: float = math.nan) -> str:
 def number(value: float, low: float = math.nan, high: float = math.nan, digits: int = 0) -> str:
     """A value with its 95 % interval: "0.71 (0.64 to 0.78)"; with so many ``digits``, or as many as its size asks for."""
     digits = digits or (2 if abs(value) >= 0.095 or value == 0 else 3)
-    plain = f"{value:.{digits}f}"
-    return plain if math.isnan(low) else f"{plain} ({low:.{digits}f} to {high:.{digits}f})"
+    # what rounds to 0 has no sign
+    plain, below, above = (f"{round(v, digits) + 0.0:.{digits}f}" for v in (value, low, high))
+    return plain if math.isnan(low) else f"{plain} ({below} to {above})"
 
 
 def lead(ahead: float, low: float, high: float) -> str:

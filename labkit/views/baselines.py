@@ -87,5 +87,5 @@ def says(record: Baselines) -> str:
     nearest = f"the {record.baselines[at]}, fitted on {record.fitted_on[at]} training rows, has {record.score[at]:.3f}"
     if record.better == 0:
         return f"{begin}; {nearest}."
-    unclear = ", and may be neither" if low[at] < 0 < high[at] else ""
+    unclear = ", which may be chance" if low[at] < 0 < high[at] else ""
     return f"{begin}; {nearest}: the model is {lead(ahead[at], low[at], high[at])} on the same rows{unclear}."
