@@ -20,7 +20,7 @@ from labkit.training.recipes.fashion_robust import fashion_robust
 
 EPS = 0.05
 OBJECTIVE = Adversarial(eps=EPS, steps=4, step=0.03)
-ATTACK = {"pgd": {"steps": 10, "restarts": 2}, "square": {"queries": 100}}
+ATTACK = {"pgd": {"steps": 10, "restarts": 2}, "square": {"queries": 50}}
 
 
 def _linear(seed: int) -> nn.Sequential:
