@@ -27,11 +27,8 @@ class Columns:
     intervals: int
 
     def __call__(self, train: Split) -> Mapping[str, Any]:
-        columns = list(zip(train.schema.features, train.x.T, strict=True))
-        return {
-            "edges": [self.edges(x) if f.kind == "numeric" else [] for f, x in columns],
-            "sizes": [0 if f.kind == "numeric" else len(f.categories) for f, _ in columns],
-        }
+        sizes = train.schema.sizes
+        return {"edges": [[] if size else self.edges(x) for size, x in zip(sizes, train.x.T)], "sizes": list(sizes)}
 
     def edges(self, x: np.ndarray) -> list[float]:
         """The rising edges of one number's intervals, from the least to the greatest of (n,) values."""
@@ -44,10 +41,5 @@ class Columns:
 
 def typical(train: Split) -> np.ndarray:
     """The median of each number and the most frequent category of each category."""
-    return np.array(
-        [
-            np.median(x) if f.kind == "numeric" else np.bincount(x.astype(int)).argmax()
-            for x, f in zip(train.x.T, train.schema.features)
-        ],
-        np.float32,
-    )
+    columns = zip(train.schema.sizes, train.x.T)
+    return np.array([np.bincount(x.astype(int)).argmax() if size else np.median(x) for size, x in columns], np.float32)

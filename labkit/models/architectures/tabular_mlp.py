@@ -76,13 +76,11 @@ class FeatureEmbedding(nn.Module):
         self.register_buffer("low", torch.tensor([a for _, a, _ in pieces], dtype=torch.float32))
         self.register_buffer("high", torch.tensor([b for _, _, b in pieces], dtype=torch.float32))
         self.slope = nn.Parameter(torch.randn(len(pieces), width) * 0.3)
-        self.offset = nn.Parameter(torch.randn(len(sizes), width) * 0.3)
+        self.offset = nn.Parameter(torch.randn(len(self.numbers), width) * 0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         share = ((x[:, self.feature] - self.low) / (self.high - self.low)).clamp(0, 1)
-        lines = iter([part @ slope for part, slope in zip(share.split(self.pieces, 1), self.slope.split(self.pieces))])
-        parts = [
-            self.tables[str(i)](x[:, i].long()) if str(i) in self.tables else next(lines) + self.offset[i]
-            for i in range(x.shape[1])
-        ]
+        spans = zip(self.numbers, share.split(self.pieces, 1), self.slope.split(self.pieces), self.offset)
+        lines = {i: inside @ slope + offset for i, inside, slope, offset in spans}
+        parts = [lines[i] if i in lines else self.tables[str(i)](x[:, i].long()) for i in range(x.shape[1])]
         return torch.stack(parts, 1)
