@@ -12,6 +12,7 @@ from labkit.views._style import COLOURS, DASHES, NEUTRAL, base
 
 SHOWN, CHANNELS = 3, 3  # examples, and channels of each
 POINTS = 400  # longer signals are drawn by stretches
+_CHANNEL = tuple(c for c in COLOURS if c not in (COLOURS[1], NEUTRAL))  # the two others are the attributions'
 
 
 def figure(record: Explanation) -> go.Figure:
@@ -19,6 +20,7 @@ def figure(record: Explanation) -> go.Figure:
 
     Of a series with many channels those with the largest attribution are drawn; the attribution is the sum over all. A
     long signal is drawn by stretches: from its least to its greatest value, and the sum of the attributions in each.
+    Steps of a series that are its baseline, such as padding, are left out: there is nothing to attribute.
     """
     shown, control = min(SHOWN, len(record)), record.control
     titles = [text for i in range(shown) for text in (f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}", "")]
@@ -26,7 +28,7 @@ def figure(record: Explanation) -> go.Figure:
     result.update_layout(base(f"{record.method}: signal and attribution", height=130 + 260 * shown).layout)
     result.update_annotations(font_size=12)
     for i in range(shown):
-        signal, values = record.x[i], record.attribution[i]
+        signal, values = _without_padding(record, i), record.attribution[i]
         _signal(result, signal, values, 2 * i + 1)
         summed = _by_stretch(values)
         line(result, summed, (2 * i + 2, 1), COLOURS[1], "attribution", every=_stretch(signal), legend=i == 0)
@@ -39,6 +41,7 @@ def figure(record: Explanation) -> go.Figure:
     unit = "sample" if record.modality == "audio" else "step"
     every = _stretch(record.x[0])
     each = f"{unit} (attributions summed over {every} each)" if every > 1 else unit
+    result.update_xaxes(range=[0, record.x.shape[-1] - 1])
     result.update_xaxes(title_text=each, row=2 * shown, col=1)
     return result
 
@@ -70,11 +73,19 @@ def _signal(figure: go.Figure, signal: np.ndarray, values: np.ndarray, row: int)
         line(figure, channels[0], (row, 1), COLOURS[0], "signal", legend=row == 1)
         return
     largest = np.sort(np.argsort(-np.abs(values).sum(1), kind="stable")[:CHANNELS])
-    for j, channel in enumerate(largest):
+    for channel in largest:
         name = f"channel {channel}"
         known = {trace.name for trace in figure.data}
-        colour = (COLOURS[0], *COLOURS[2:])[channel % (len(COLOURS) - 1)]
-        line(figure, channels[channel], (row, 1), colour, name, dash=DASHES[j], legend=name not in known)
+        turn, place = divmod(int(channel), len(_CHANNEL))
+        style = {"dash": DASHES[turn % len(DASHES)], "legend": name not in known}
+        line(figure, channels[channel], (row, 1), _CHANNEL[place], name, **style)
+
+
+def _without_padding(record: Explanation, i: int) -> np.ndarray:
+    """A signal whose steps are no numbers where a series is its baseline in all channels."""
+    if record.modality == "audio":
+        return record.x[i]
+    return np.where((record.x[i] == record.baseline[i]).all(0), np.nan, record.x[i])
 
 
 def _stretch(signal: np.ndarray) -> int:
