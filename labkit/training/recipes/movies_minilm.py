@@ -12,7 +12,7 @@ MASK = 103  # the word piece [MASK]
 
 
 def movies_minilm() -> Recipe:
-    """all-MiniLM-L6-v2 with differences of low rank: what it knew of words beforehand is worth five points of accuracy."""
+    """all-MiniLM-L6-v2 with differences of low rank: what it knew of words beforehand is worth six points of accuracy."""
     return Recipe(
         name="movies_minilm",
         data="movies_minilm",
@@ -37,7 +37,15 @@ def movies_minilm() -> Recipe:
             "licence": "Apache-2.0 (weights, and the pretrained ones, which are not shipped); MIT (data)",
             "intended_use": "Showing how a Hugging Face model is tuned, explained and attacked word by word.",
             "needs": 'pip install "labkit[text]"',
-            "known_failures": (),
+            "known_failures": (
+                "Leans to the negative: it recognises 88.5 % of the negative test sentences and 80.1 % of the positive.",
+                "Some turns escape it: 'never boring' is negative to it (0.25 positive) and 'hardly a masterpiece' undecided "
+                "(0.49); sentences with a negation: accuracy 0.83 (n = 483), the others 0.85.",
+                "Sentences of 35 word pieces or more: accuracy 0.82 (n = 418); pieces beyond the 64th are cut.",
+                "Trained with one seed: how much another one would differ is not known.",
+                "English sentences from film reviews of about 2004, on top of whatever the pretrained model learned from "
+                "the web.",
+            ),
         },
     )
 
