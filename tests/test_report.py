@@ -422,7 +422,7 @@ class TestPage:
         targets = {a["href"][1:] for t, a in tags if t == "a" and a["href"]}
         assert targets <= set(ids)
         assert all(a.get("role") == "img" and a.get("aria-labelledby") for t, a in tags if t == "svg")
-        assert count["svg"] == 4 and "No static picture" not in page
+        assert count["svg"] == len(reports.STEPS) and "No static picture" not in page
 
     def test_the_plain_page_is_short_and_claims_nothing(self, report: Any, written: Path) -> None:
         summary = plain.summary(report)
