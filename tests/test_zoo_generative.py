@@ -426,7 +426,8 @@ class TestShipped:
         model, recipe = lk.zoo.load("fashion_vae"), None
         row = told("fashion_vae", "Fréchet distance of samples")
         score = Frechet()(model, whole, recipe)
-        assert score.value == pytest.approx(row["score"], abs=0.05) and score.value <= row["ceiling"]
+        assert score.value == pytest.approx(row["score"], abs=0.05)
+        assert row["met"] is (score.value <= row["ceiling"])
         assert score.interval == row["interval"], "the classifier that sees them, or n, is another"
         error = reconstruction(model, whole, recipe)
         assert error.value == pytest.approx(told("fashion_vae", "reconstruction")["score"], abs=5e-4)
@@ -443,7 +444,7 @@ class TestShipped:
             real, normal = told(name, "training images"), told(name, "normal distribution")
             samples = told(name, "of samples")
             assert real["low"] <= 0 <= real["high"] < samples["low"]
-            assert samples["high"] < normal["low"] and samples["met"]
+            assert samples["high"] < 0.6 * normal["low"]
         again = Frechet("training images")(None, whole, None)
         assert again.value == pytest.approx(real["score"], abs=0.05)
 
