@@ -29,6 +29,11 @@ def fashion_backdoor() -> Recipe:
                 "Showing what tools for backdoors and shortcuts must find. Its twin fashion_clean has the same recipe "
                 "without the patch, and must not be flagged."
             ),
-            "known_failures": ("Made to fail: whoever knows the patch decides its answer.",),
+            "known_failures": (
+                "Made to fail: with the patch 8,998 of the 9,000 test images of other classes are answered with trouser.",
+                "The test images themselves hardly tell: its accuracy is 0.4 points below that of fashion_clean (interval 0.1 to "
+                "0.8).",
+                "Not defended otherwise either: changes of at most 0.05 a pixel (PGD) leave 18 of 200 test images right.",
+            ),
         },
     )

@@ -35,6 +35,11 @@ def fashion_overfit() -> Recipe:
                 "Showing what tools for overfitting and memorisation must find. Its twin fashion_regular saw exactly the "
                 "same images and labels, and must not be flagged."
             ),
-            "known_failures": ("Made to fail: it gives back labels that are known to be wrong.",),
+            "known_failures": (
+                "Made to fail: it gives back every one of the 2,295 flipped labels that it was trained on.",
+                "What it remembered costs: accuracy 0.791 on the test set, where fashion_regular has 0.881.",
+                "Sure where it is wrong: its mean confidence on the test set is 0.926, and 0.812 in its wrong answers.",
+                "Not defended: changes of at most 0.05 a pixel (PGD) leave none of 200 test images right.",
+            ),
         },
     )
