@@ -56,7 +56,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
             "budget": budget,
             "seeds": list(record.seeds),
             "shipped_seed": record.seeds[record.chosen],
-            "choice": f"the seed and the epoch with the {_choice(recipe)}",
+            "choice": _choice(recipe),
             "epochs": [int(np.isfinite(run).sum()) for run in record.train_loss],
             "best_epoch": [int(b) + 1 for b in record.best],
             "steps": record.steps,
@@ -68,7 +68,10 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
 
 
 def _choice(recipe: Recipe) -> str:
-    return "least training loss" if recipe.watch == "train_loss" else "best validation score"
+    if recipe.solver:
+        return "the first seed"
+    best = "least training loss" if recipe.watch == "train_loss" else "best validation score"
+    return f"the seed and the epoch with the {best}"
 
 
 def _test(record: Training, i: int) -> dict[str, Any]:

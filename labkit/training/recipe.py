@@ -14,6 +14,10 @@ from labkit.training.measures import Goal
 from labkit.training.objectives import CrossEntropy, Objective
 
 State = Mapping[str, Any]
+_OF_THE_LOOP = set(
+    "epochs batch_size objective optimizer rate warmup weight_decay label_smoothing clip average shift flip erase "
+    "word_dropout validation watch patience together low_precision compile".split()
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +102,8 @@ class Recipe:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every field that decides the weights, as plain values; functions by their name, absent ones left out."""
-        told = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("goals", "card")}
+        left_out = {"goals", "card"} | (_OF_THE_LOOP if self.solver else set())
+        told = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in left_out}
         return {name: value for name, value in told.items() if value is not None}
 
     def merit(self, epoch: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ def _record(
             model=models[chosen].describe(),
             data={"train": data.train.describe(), "test": data.test.describe(), **used},
             settings={"device": str(device), "threads": torch.get_num_threads(), "processes": distributed.world()},
-            packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "torch")}},
+            packages=_packages(recipe),
             started=started.isoformat(timespec="seconds"),
             seconds=round(seconds, 1),
         ),
@@ -203,6 +203,13 @@ def _words(recipe: Recipe) -> dict[str, Any]:
         "intended_use": card["intended_use"],
         "known_failures": tuple(card["known_failures"]),
     }
+
+
+def _packages(recipe: Recipe) -> dict[str, str]:
+    """Versions of what decides the weights, as far as it is here."""
+    solvers = ("scikit-learn", "interpret-core") if recipe.solver else ()
+    used = [p for p in ("numpy", "torch", *solvers) if any(True for _ in distributions(name=p))]
+    return {"python": platform.python_version(), **{p: version(p) for p in used}}
 
 
 def _curves(runs: Sequence[Trained], name: str) -> np.ndarray:

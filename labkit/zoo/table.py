@@ -52,7 +52,7 @@ def _row(card: Mapping[str, Any]) -> list[str]:
         f"{made['hardware']}, {made['precision']}",
         f"{made['seconds']:,}",
         f"{card['weights']['bytes'] / 1e6:.2f} MB",
-        "done" if made["gpu"] else "pending",
+        "fitted, not trained" if "solver" in made["recipe"] else "done" if made["gpu"] else "pending",
     ]
 
 
