@@ -14,9 +14,10 @@ from labkit.training.measures import Goal
 from labkit.training.objectives import CrossEntropy, Objective
 
 State = Mapping[str, Any]
-_OF_THE_LOOP = set(
-    "epochs batch_size objective optimizer rate warmup weight_decay label_smoothing clip average shift flip erase "
-    "word_dropout validation watch patience together low_precision compile".split()
+_OF_THE_LOOP = {
+    "epochs", "batch_size", "objective", "optimizer", "rate", "warmup", "weight_decay", "label_smoothing", "clip", "average",
+    "shift", "flip", "erase", "word_dropout", "validation", "watch", "patience", "together", "low_precision", "compile",
+}  # fmt: skip
 )
 
 
