@@ -18,7 +18,6 @@ _OF_THE_LOOP = {
     "epochs", "batch_size", "objective", "optimizer", "rate", "warmup", "weight_decay", "label_smoothing", "clip", "average",
     "shift", "flip", "erase", "word_dropout", "validation", "watch", "patience", "together", "low_precision", "compile",
 }  # fmt: skip
-)
 
 
 @dataclass(frozen=True, kw_only=True)
