@@ -412,6 +412,7 @@ class TestTools:
         record = lk.attack(model, right, "pgd", eps=0.05, seed=0)
         assert np.abs(record.adversarial).max() <= 1 and record.linf.max() <= 0.05 + 1e-6
         assert [t.type for t in lk.figure(record).data] == ["scatter"] * 3 * min(4, len(record))
+        assert record.levels == 65_535  # sound is stored in 16 bits
 
     def test_series_without_bounds_are_not_attacked(self):
         model = lk.wrap(series_cnn(classes=2, steps=8), classes=["a", "b"])

@@ -263,13 +263,14 @@ def answers(ground: Ground, x: np.ndarray) -> np.ndarray:
 
 
 def grid_levels(x: np.ndarray, bounds: tuple[float, float]) -> int:
-    """Into how many steps the data divide their range, 255 (8 bit) at most: the grid on which they can be stored."""
+    """Into how many steps the data divide their range: the grid on which they can be stored. Beyond 8 bits images take
+    255, and rows (n, values), such as sound, 65,535."""
     unit = (x[:256].astype(np.float64) - bounds[0]) / (bounds[1] - bounds[0])
     values = np.unique(unit.round(6))
-    for levels in (1, 2, 3, 4, 7, 8, 10, 15, 16, 31, 32, 63, 64, 100, 127, 128):
+    for levels in (1, 2, 3, 4, 7, 8, 10, 15, 16, 31, 32, 63, 64, 100, 127, 128, 255):
         if np.abs(values * levels - np.round(values * levels)).max() < 1e-3:
             return levels
-    return 255
+    return 65_535 if x.ndim == 2 else 255
 
 
 def stored(ground: Ground, x: np.ndarray, success: np.ndarray, levels: int) -> np.ndarray:
