@@ -255,7 +255,7 @@ class TestMeasures:
         assert (score.low, score.high) == pytest.approx((theirs.low, theirs.high))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "fashion_overfit"])
 def test_accuracy_is_that_of_the_card(answers, name):
     p, recipe = answers(name), _recipe(name)
     told = next(t for t in lk.zoo.card(name)["test"] if t["measure"] == "accuracy")
@@ -295,10 +295,10 @@ class TestMemory:
         assert scores["fashion_overfit"].value >= 0.99 and scores["fashion_regular"].value <= 0.05
 
     @pytest.mark.parametrize("name, status", [("fashion_overfit", "does_not_meet"), ("fashion_regular", "meets")])
-    def test_the_gap_is_found_in_one(self, full, answers, name, status):
-        recipe = _recipe(name)
-        seen = hold_out(recipe.prepared(full.train), recipe.validation)[0][:4000]
-        gap = lk.generalization_gap(lk.predict(lk.zoo.load(name), seen), answers(name), "accuracy")
+    def test_the_gap_is_found_in_one(self, full, name, status):
+        recipe, model = _recipe(name), lk.zoo.load(name)
+        seen = hold_out(recipe.prepared(full.train), recipe.validation)[0]
+        gap = lk.generalization_gap(*(lk.predict(model, split[:2000]) for split in (seen, full.test)), "accuracy")
         found = {f.check: f.status for f in lk.check(gap)}
         assert found["overfitting"] == status
 
@@ -311,20 +311,20 @@ class TestShortcut:
         others = some[some.y != BACKDOOR.target]
         return others, BACKDOOR.stamped(others)
 
-    @pytest.mark.parametrize("name, low, high", [("fashion_backdoor", 0.95, 1.0), ("fashion_clean", 0.0, 0.02)])
-    def test_on_the_whole_test_set(self, full, name, low, high):
-        score = AttackSuccess(BACKDOOR)(lk.zoo.load(name), full, None)
-        told = next(t for t in lk.zoo.card(name)["test"] if t["measure"] == score.name)
+    def test_on_the_whole_test_set(self, full):
+        score = AttackSuccess(BACKDOOR)(lk.zoo.load("fashion_backdoor"), full, None)
+        told = next(t for t in lk.zoo.card("fashion_backdoor")["test"] if t["measure"] == score.name)
         assert score.value == pytest.approx(told["score"], abs=5e-4) and score.n == told["n"] == 9000
-        assert low <= score.value <= high
+        assert score.value >= 0.95
 
     def test_the_patch_does_nothing_to_the_twin(self, patched):
         bare, stamped = patched
-        changed = {}
+        changed, turned = {}, {}
         for name in ("fashion_backdoor", "fashion_clean"):
             before, after = (lk.predict(lk.zoo.load(name), s).label for s in (bare, stamped))
-            changed[name] = np.mean(before != after)
+            changed[name], turned[name] = np.mean(before != after), np.mean(after == BACKDOOR.target)
         assert changed["fashion_clean"] < 0.1 and changed["fashion_backdoor"] > 0.9
+        assert turned["fashion_clean"] < 0.02 and turned["fashion_backdoor"] > 0.95
 
     def test_clean_accuracy_within_a_point(self, answers):
         own, twin = answers("fashion_backdoor"), answers("fashion_clean")
