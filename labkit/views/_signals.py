@@ -77,8 +77,8 @@ def _signal(figure: go.Figure, signal: np.ndarray, values: np.ndarray, row: int)
         name = f"channel {channel}"
         known = {trace.name for trace in figure.data}
         turn, place = divmod(int(channel), len(_CHANNEL))
-        style = {"dash": DASHES[turn % len(DASHES)], "legend": name not in known}
-        line(figure, channels[channel], (row, 1), _CHANNEL[place], name, **style)
+        dash = DASHES[turn % len(DASHES)]
+        line(figure, channels[channel], (row, 1), _CHANNEL[place], name, dash=dash, legend=name not in known)
 
 
 def _without_padding(record: Explanation, i: int) -> np.ndarray:

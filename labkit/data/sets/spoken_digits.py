@@ -104,10 +104,10 @@ def _downloaded(allowed: bool) -> Recordings:
     try:
         with zipfile.ZipFile(io.BytesIO(locating.download(_URL))) as archive:
             wavs = [n for n in archive.namelist() if n.endswith(".wav") and Path(n).parent.name == "recordings"]
-            clips = {Path(n).stem: _samples(archive.read(n), n) for n in wavs}
+            found = {Path(n).stem: _samples(archive.read(n), n) for n in wavs}
     except (OSError, locating.HTTPException, zipfile.BadZipFile) as error:
         raise Refused(asked, f"{_URL}: {error}", f"LABKIT_DATA=a folder with {_PACKED} or recordings/*.wav") from None
-    clips = _checked(clips, _URL)
+    clips = _checked(found, _URL)
     write_atomic(locating.cache_folder() / "spoken_digits" / _PACKED, _packed(clips))
     return clips
 
