@@ -293,8 +293,8 @@ class TestShipped:
         assert e.status == "measured" and e.modality == "image+text" and e.picture == (3, 32, 32)
         empty = np.where(np.arange(PIXELS + 12) < PIXELS, 1, 0).astype(np.float32)
         with torch.no_grad():
-            parts = [torch.stack(model.module(torch.tensor(x.copy()))[1:]) for x in (e.x, np.stack([empty] * 2))]
-        change = (parts[0] - parts[1])[:, range(2), e.target].numpy()
+            parts = [torch.stack(model.module(torch.tensor(x))[1:]) for x in (e.x, np.stack([empty] * 2))]
+        change = (parts[0] - parts[1])[:, range(2), e.target.tolist()].numpy()
         pixels, words = e.attribution[:, :PIXELS].sum(1), e.attribution[:, PIXELS:].sum(1)
         size = np.abs(change).sum(0)
         assert np.abs(pixels - change[0]).max() < 0.02 * size.max()
