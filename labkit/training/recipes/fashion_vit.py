@@ -34,7 +34,10 @@ def fashion_vit() -> Recipe:
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing how models with attention are explained: attention maps, rollout, and methods beside them.",
             "known_failures": (
-                "Not defended against small changes of the pixels.",
+                "Below the accuracy that it was to reach: 0.907 instead of 0.91. Its validation accuracy still rose when its ten "
+                "epochs on a CPU were over.",
+                "Shirts: 704 of the 1,000 test images are recognised; most others are taken for T-shirts, coats or pullovers.",
+                "Not defended: changes of at most 0.05 a pixel (PGD) leave 1 of 200 test images right.",
                 "Grey images of 28 x 28 pixels on a black ground only, without rotation or clutter.",
             ),
         },
