@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from labkit.core.draws import Draws
 from labkit.core.refused import Refused
@@ -35,7 +35,7 @@ class Generative:
         name: how reports call the model.
     """
 
-    module: nn.Module
+    module: Any  # an nn.Module with the methods named above
     shape: tuple[int, ...]
     bounds: tuple[float, float]
     name: str = "model"
@@ -67,7 +67,7 @@ class Generative:
         begins with a shorter one. Refused when n is no whole number above 0."""
         if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
             raise Refused(f"samples of {self.name}", f"n={n!r}", "a whole number of at least 1")
-        noise = Draws(seed, int(n)).normal(*self.module.noise)  # type: ignore[arg-type]
+        noise = Draws(seed, int(n)).normal(*self.module.noise)
         return self._by_batch(lambda rows: self.module.draw(self._tensor(noise[rows])), int(n)).clip(*self.bounds)
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
@@ -92,15 +92,14 @@ class Generative:
         streams = Draws(seed, len(x))
 
         def weights(rows: slice) -> Tensor:
-            images, total = self._tensor(x[rows]), None
+            images, found = self._tensor(x[rows]), []
             mean, log_variance = self.module.encode(images)
             for i in range(codes):
                 noise = self._tensor(streams[rows].spawn(i).normal(mean.shape[1]))
                 code = mean + (log_variance / 2).exp() * noise
                 guess = -(noise.square() + log_variance + math.log(2 * math.pi)).sum(1) / 2
-                weight = self.module.log_likelihood(images, code) + self.module.log_prior(code) - guess
-                total = weight if total is None else torch.logaddexp(total, weight)
-            return total - math.log(codes)
+                found.append(self.module.log_likelihood(images, code) + self.module.log_prior(code) - guess)
+            return torch.stack(found).logsumexp(0) - math.log(codes)
 
         return self._by_batch(weights, len(x))
 

@@ -63,7 +63,7 @@ class Frechet:
             return x[generator.permutation(len(x))[: self.n]]
         flat = x.reshape(len(x), -1)
         drawn = generator.multivariate_normal(flat.mean(0), np.cov(flat, rowvar=False), self.n, method="eigh")
-        return drawn.clip(*data.schema.bounds).astype(np.float32).reshape(self.n, *x.shape[1:])
+        return drawn.clip(*(data.schema.bounds or (-np.inf, np.inf))).astype(np.float32).reshape(self.n, *x.shape[1:])
 
 
 def features(model: Any, x: np.ndarray) -> np.ndarray:
