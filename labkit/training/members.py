@@ -36,7 +36,7 @@ class Members(nn.Module):
         # What is called lies in a list: as an attribute it would be a second submodule with the same weights.
         if self.count == 1:
             self.only = modules[0]
-            self._called = [torch.compile(self.only) if compiled else self.only]
+            self._called: list[Any] = [torch.compile(self.only) if compiled else self.only]
             return
         self._called = [copy.deepcopy(modules[0])]
         weights, buffers = stack_module_state(list(modules))

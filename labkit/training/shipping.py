@@ -158,12 +158,15 @@ def _record(
         ),
         recipe=recipe.name,
         seeds=tuple(r.seed for r in runs),
-        **{name: _curves(runs, name) for name in ("train_loss", "valid_loss", "valid_accuracy")},
+        train_loss=_curves(runs, "train_loss"),
+        valid_loss=_curves(runs, "valid_loss"),
+        valid_accuracy=_curves(runs, "valid_accuracy"),
         best=np.array([r.best for r in runs]),
         chosen=chosen,
         measures=tuple(s.name for s in scores[chosen]),
-        **{part: np.array([[getattr(s, part) for s in row] for row in scores]) for part in ("low", "high")},
         score=np.array([[s.value for s in row] for row in scores]),
+        low=np.array([[s.low for s in row] for row in scores]),
+        high=np.array([[s.high for s in row] for row in scores]),
         intervals=tuple(s.interval for s in scores[chosen]),
         n=np.array([s.n for s in scores[chosen]]),
         **_asked(recipe.goals),
@@ -189,7 +192,7 @@ def _measured(recipe: Recipe, data: Dataset, models: Sequence[Any], chosen: int)
     ]
 
 
-def _asked(goals: Sequence[Goal]) -> dict[str, np.ndarray]:
+def _asked(goals: Sequence[Goal]) -> dict[str, Any]:
     """Floors and ceilings as the record has them."""
     floor = [math.nan if g.floor is None else g.floor for g in goals]
     ceiling = [math.nan if g.ceiling is None else g.ceiling for g in goals]
