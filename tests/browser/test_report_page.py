@@ -98,7 +98,7 @@ def test_it_can_be_used_with_the_keyboard(folders: dict[str, Path], page: Any) -
 def test_pictures_have_names_and_descriptions(folders: dict[str, Path], page: Any) -> None:
     page.goto(f"file://{folders['sound']}/index.html")
     pictures = page.locator("svg[role=img]")
-    assert pictures.count() == 4
+    assert pictures.count() == 5
     for i in range(pictures.count()):
         ids = pictures.nth(i).get_attribute("aria-labelledby").split()
         assert len(ids) == 2 and all(page.locator(f"[id='{name}']").text_content().strip() for name in ids)
