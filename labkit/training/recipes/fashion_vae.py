@@ -23,7 +23,7 @@ def fashion_vae() -> Recipe:
         architecture="vae",
         config={"shape": (1, 28, 28), "hidden": 256, "latent": 16, "parts": 64},
         from_data=pixel_statistics,
-        epochs=8,
+        epochs=16,
         batch_size=128,
         objective=Elbo(),
         optimizer="adamw",
@@ -47,12 +47,14 @@ def fashion_vae() -> Recipe:
             "licence": "Apache-2.0 (weights); MIT (data)",
             "intended_use": "Showing reconstructions, samples and bounded likelihoods of a generative model.",
             "known_failures": (
-                "Samples are half as far from test images as those of a normal distribution: clothes, but blurred ones.",
-                "Reconstructions lose what tells similar clothes apart: fashion_cnn is right on 0.72 of 2,000, on 0.94 of the "
-                "test images themselves; on coats 0.18. They are at a Fréchet distance of 26.6 themselves.",
-                "Too many pullovers (27 of 100 samples, by fashion_cnn) and hardly a sandal (1.5); of 38 in 100 samples "
+                "Samples are less than half as far from test images as those of a normal distribution: clothes, but blurred.",
+                "Reconstructions lose what tells similar clothes apart: fashion_cnn is right on 0.74 of 2,000, on 0.94 of the "
+                "test images themselves; on coats 0.20. They are at a Fréchet distance of 24.1 themselves.",
+                "Too many pullovers (30 of 100 samples, by fashion_cnn), few coats (2) and sandals (3); of 28 in 100 samples "
                 "fashion_cnn is less than half sure.",
                 "Samples and reconstructions are without the noise of pixels that the likelihood counts on.",
+                "Trained twice: after 8 passes the distance on the test images was 35.9, above the ceiling; the bound on "
+                "validation images was still rising, and passes were doubled.",
             ),
         },
     )
