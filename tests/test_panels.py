@@ -134,3 +134,10 @@ def test_the_workbench_opens_the_questions_that_fit_when_asked(mlp: Any, digits:
     first = bench.panel("explain")
     bench.selected_index = 0
     assert bench.panel("explain") is first, "a tab that was open is not asked again"
+
+
+def test_a_model_that_makes_data_has_no_panels(digits: lk.data.Dataset) -> None:
+    made = lk.zoo.load("fashion_vae")
+    for opened in (lambda: lk.Panel("explain", made, digits), lambda: lk.Workbench(made, digits)):
+        with pytest.raises(Refused, match="makes data and names no classes"):
+            opened()

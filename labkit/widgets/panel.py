@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from labkit.analyses._guard import check_classifier
 from labkit.checks import check
 from labkit.core import registry
 from labkit.core.method import Param, Range, choices, params
@@ -57,6 +58,7 @@ class Panel(W.VBox):
         live: bool = True,
         **fixed: Any,
     ) -> None:
+        check_classifier(model, f"a panel for {analysis}")
         self._question = question(analysis)
         if not self._question.fits(model, data):
             fitting = [name for name, asked in QUESTIONS.items() if asked.fits(model, data)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as W
 
+from labkit.analyses._guard import check_classifier
 from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
 from labkit.widgets.panel import Panel
@@ -24,6 +25,7 @@ class Workbench(W.Tab):
     """
 
     def __init__(self, model: Classifier, data: Dataset | Split, **options: Any) -> None:
+        check_classifier(model, "a workbench")
         self._given = (model, data, options)
         self._names = [name for name, asked in QUESTIONS.items() if asked.fits(model, data)]
         super().__init__([W.VBox() for _ in self._names], titles=[QUESTIONS[n].title for n in self._names])
