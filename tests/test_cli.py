@@ -83,7 +83,7 @@ def test_an_audit_of_a_file_prints_its_steps_and_writes_the_report(
     assert "not measured" in said and f"report: {out / 'index.html'}" in said
     assert cli.run(["verify", str(out)]) == 0
     assert capsys.readouterr().out.startswith("intact")
-    assert cli.run(command) == 0 and capsys.readouterr().out.count(" kept") == 5
+    assert cli.run(command) == 0 and capsys.readouterr().out.count(" kept") == 6
     (out / "index.html").write_text("another page")
     assert cli.run(["verify", str(out)]) == 1
     assert "index.html: changed in" in capsys.readouterr().out
@@ -115,7 +115,7 @@ def test_ctrl_c_exits_with_3_and_the_same_command_goes_on(
         assert cli.run(command) == 3
     assert "the same command goes on" in capsys.readouterr().err
     assert cli.run(command) == 0
-    assert capsys.readouterr().out.count(" kept") == 4
+    assert capsys.readouterr().out.count(" kept") == 5
 
 
 def test_bias_needs_no_model_and_can_fail_a_build(answers: Path, tmp_path: Path, capsys: Any) -> None:

@@ -19,12 +19,12 @@ RECIPE = """
 import sys
 from labkit.training import Goal, Recipe, train
 from labkit.training.measures import auc
-from labkit.training.recipes.adult_mlp import features
+from labkit.training.columns import Columns
 
 def small():
     return Recipe(
         name="small", data="german", architecture="tabular_mlp",
-        config={"classes": 2, "width": 4, "hidden": (16,), "dropout": 0.0}, from_data=features, embedding="embed",
+        config={"classes": 2, "width": 4, "hidden": (16,), "dropout": 0.0}, from_data=Columns(values=16, intervals=8), embedding="embed",
         epochs=3, batch_size=64, rate=3e-3, weight_decay=0.01, clip=1.0, average=0.9, watch="loss",
         goals=(Goal(auc),), card={"licence": "Apache-2.0", "intended_use": "tests", "known_failures": ()},
     )

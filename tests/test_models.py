@@ -63,6 +63,7 @@ CASES = {
     "log_mel_cnn": ({"classes": 4, "window": 64, "hop": 32, "bands": 8, "widths": (4, 5)}, _waves, None),
     "minilm": ({"classes": 4, "tuned": 1, "rank": 2}, _texts, "encoder.embeddings.word_embeddings"),
     "recurrent": ({"cell": "lstm", "classes": 4, "words": 20, "width": 6, "hidden": 5}, _texts, "embed"),
+    "resnet": ({"classes": 4, "mean": 0.3, "std": 0.4, "widths": (4, 5, 6)}, _images, None),
     "series_cnn": ({"classes": 4, "steps": 9, "channels": 2, "widths": (4, 5), "kernel": 3}, _series, None),
     "series_rnn": ({"classes": 4, "channels": 2, "mean": 0.5, "hidden": 5}, _series, None),
     "spiking": ({"classes": 4, "inputs": 64, "hidden": 30, "steps": 8}, _images, None),

@@ -84,10 +84,9 @@ def _traces(figure: go.Figure, panels: dict[tuple[str, str], Panel]) -> list[tup
     for i, trace in enumerate(drawn):
         panel = panels[_number(getattr(trace, "xaxis", None) or "x"), _number(getattr(trace, "yaxis", None) or "y")]
         handle = add(panel, trace, colourway[i % len(colourway)])
-        if not handle:  # a picture has no entry in the legend, and knows none of these names
-            continue
-        twin = trace.legendgroup and (trace.legendgroup, trace.name) in grouped
-        if trace.name and trace.showlegend is not False and not twin:
+        # A picture has no entry in the legend, and knows none of these names.
+        twin = handle and trace.legendgroup and (trace.legendgroup, trace.name) in grouped
+        if handle and trace.name and trace.showlegend is not False and not twin:
             entries.append((plain(trace.name), handle))
             grouped.add((trace.legendgroup, trace.name))
     if shown is None:
