@@ -263,10 +263,7 @@ def test_accuracy_is_that_of_the_card(answers, name):
     assert score == pytest.approx(told["score"], abs=5e-4) and len(p) == told["n"] == 10_000
 
 
-SHORT = pytest.mark.xfail(strict=True, reason="0.907 after ten epochs on a CPU; its card says that 0.91 is not met")
-
-
-@pytest.mark.parametrize("name", [pytest.param("fashion_vit", marks=SHORT), "fashion_regular"])
+@pytest.mark.parametrize("name", ["fashion_vit", "fashion_regular"])
 def test_accuracy_reaches_its_floor(answers, name):
     p = answers(name)
     assert np.mean(p.label == p.y) >= _recipe(name).goals[0].floor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ def resnet(
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(normalize=Normalize(mean, std, axes=2))
     layers["stem"] = nn.Sequential(_convolution(channels, widths[0]), nn.BatchNorm2d(widths[0]), nn.ReLU())
-    for i, (before, after) in enumerate(zip(widths, widths[1:]), start=1):
+    for i, (before, after) in enumerate(pairwise(widths), start=1):
         layers[f"down{i}"] = nn.Sequential(
             _convolution(before, after), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()
         )
