@@ -20,6 +20,7 @@ from labkit.training.augment import augment, shift
 from labkit.training.loop import hold_out
 from labkit.training.measures import Score, accuracy, auc, share
 from labkit.training.members import Members
+from labkit.training.objectives import Objective
 from labkit.training.optimizing import clip_gradients, make_optimizer, move_average, rate_at
 
 
@@ -150,6 +151,14 @@ def test_stops_early_and_keeps_the_best_epoch(digits):
 def test_a_loss_that_is_not_finite_is_refused(digits):
     with pytest.raises(lk.Refused, match="not finite"):
         fit(replace(tiny(), rate=1e30, clip=0.0), digits.train[:200])
+
+
+def test_a_model_without_classes_is_not_chosen_by_accuracy(digits):
+    class Silent(Objective):
+        classifies = False
+
+    with pytest.raises(lk.Refused, match="names no classes"):
+        fit(replace(tiny(), objective=Silent()), digits.train[:200])
 
 
 def test_held_out_examples_are_never_trained_on(digits):
@@ -286,6 +295,22 @@ class TestTogether:
         seen = members(torch.ones(2, 64, 10))
         assert not torch.equal(seen[0], seen[1])
 
+    def test_buffers_that_are_not_kept_are_left_out(self):
+        class Scaled(nn.Linear):
+            def __init__(self):
+                super().__init__(3, 2)
+                self.register_buffer("scale", torch.tensor(2.0), persistent=False)
+
+            def forward(self, x):
+                return super().forward(x) * self.scale
+
+        one, other = Scaled(), Scaled()
+        stack, x = Members([one, other]), torch.randn(2, 5, 3)
+        assert torch.allclose(stack(x), torch.stack([one(x[0]), other(x[1])]), atol=1e-6)
+        assert set(stack.state(0)) == {"weight", "bias"}
+        other.load_state_dict(stack.state(0))
+        assert torch.equal(other.weight, one.weight)
+
     def test_gradients_are_clipped_for_each_model(self):
         torch.manual_seed(0)
         modules = [nn.Linear(3, 2) for _ in range(2)]
@@ -375,13 +400,16 @@ class TestShipping:
         assert after["weights"] == before["weights"] and after["training"] == before["training"]
         with pytest.raises(lk.Refused, match="no longer those of its weights"):
             rewrite_card(lambda: replace(tiny(), rate=0.2), tmp_path)
+        for goals in ((Goal(auc, floor=0.8),), (Goal(accuracy, floor=0.8), Goal(auc))):
+            with pytest.raises(lk.Refused, match="measures are no longer those of its record"):
+                rewrite_card(lambda goals=goals: replace(tiny(), goals=goals), tmp_path)
 
     def test_several_seeds_at_once_ship_like_one_after_another(self, tmp_path):
         record = train(lambda: replace(tiny(), together=True, epochs=1), seeds=3, out=tmp_path, device="cpu")
         card = lk.zoo.card("tiny", tmp_path)
         assert record.seeds == (0, 1, 2) and card["training"]["recipe"]["together"] is True
         over = card["test"][0]["over_seeds"]
-        assert over["low"] < over["mean"] < over["high"]
+        assert over["low"] < over["mean"] < over["high"] <= 1
         assert over["mean"] == pytest.approx(record.score[:, 0].mean(), abs=1e-4)
         assert not list((tmp_path / "checkpoints").iterdir())
 

@@ -83,6 +83,8 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         lk.zoo.load("fashion_cnm")
     with pytest.raises(lk.Refused):
         lk.zoo.load("../cards/fashion_cnn")
+    with pytest.raises(lk.Refused, match="which has no cards"):
+        lk.zoo.load("fashion_cnn", folder="nowhere")
 
 
 @pytest.mark.parametrize("name", MODELS)

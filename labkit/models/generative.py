@@ -87,8 +87,8 @@ class Generative:
             Refused: a model without an encoder, inputs of another shape or outside the bounds, codes below 1.
         """
         self._require_encoder("a likelihood", x)
-        if codes < 1:
-            raise Refused(f"a likelihood by {self.name}", f"codes={codes}", "at least 1 code for each example")
+        if not isinstance(codes, int | np.integer) or isinstance(codes, bool) or codes < 1:
+            raise Refused(f"a likelihood by {self.name}", f"codes={codes!r}", "a whole number of at least 1")
         streams = Draws(seed, len(x))
 
         def weights(rows: slice) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import labkit as lk
+from labkit.analyses._guard import check_classifier
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
@@ -112,10 +113,8 @@ def _subject(model: Audited, data: Dataset | None) -> Subject:
 
 
 def _classifier(model: Any) -> Classifier:
-    if not isinstance(model, Classifier):
-        given = f"a {type(model).__name__}"
-        raise Refused("an audit", given, "a classifier made by labkit.wrap or labkit.open, its name, or Predictions")
-    return model
+    check_classifier(model, "an audit")
+    return cast(Classifier, model)
 
 
 def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:

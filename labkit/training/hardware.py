@@ -8,13 +8,17 @@ from pathlib import Path
 
 import torch
 
+from labkit.training import distributed
+
 
 def in_words(device: torch.device) -> str:
     """The hardware for a card, without the name of the machine."""
+    processes = distributed.world()
     if device.type == "cuda":
-        return f"1 GPU ({torch.cuda.get_device_name(device)})"
+        return f"{processes} GPU{'s' if processes > 1 else ''} ({torch.cuda.get_device_name(device)})"
     threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''} ({_cpu_name()})"
+    several = f"{processes} processes of " if processes > 1 else ""
+    return f"CPU, {several}{threads} thread{'s' if threads > 1 else ''} ({_cpu_name()})"
 
 
 def computes_bfloat16(device: torch.device) -> bool:

@@ -59,6 +59,8 @@ def fit_together(
     Raises:
         Refused: as ``fit``.
     """
+    if recipe.watch == "accuracy" and not recipe.minimised.classifies:
+        raise Refused(f"training {recipe.name}", "watch='accuracy' for a model that names no classes", "watch='loss'")
     where = distributed.own_device(pick(device))
     prepared = recipe.prepared(data)
     if recipe.solver:
@@ -129,7 +131,7 @@ def _fit(
             progress.step(_title(recipe, seeds), now + 1, recipe.epochs * steps)
 
         train_loss = distributed.mean(total / steps)
-        valid_loss, valid_accuracy = judge(judged, objective, *valid)
+        valid_loss, valid_accuracy = (distributed.agreed(v) for v in judge(judged, objective, *valid))
         if not torch.isfinite(train_loss + valid_loss).all():
             raise Refused(f"training {recipe.name}", f"a loss that is not finite in epoch {epoch + 1}", "a lower rate")
         seconds = (time.perf_counter() - began) / len(seeds)

@@ -78,8 +78,8 @@ class Members(nn.Module):
         """The state of one copy, as its own module names it."""
         if self.count == 1:
             return self.only.state_dict()
-        weights = dict(zip(self.names[0], self.weights))
-        return {k: v.detach()[member] for k, v in {**weights, **self._buffers_by_name()}.items()}
+        every = {**dict(zip(self.names[0], self.weights)), **self._buffers_by_name()}
+        return {k: every[k].detach()[member] for k in self._called[0].state_dict()}  # without what is not to be kept
 
     def axes(self, parameter: Tensor) -> int:
         """How many axes a parameter has in one copy."""

@@ -44,7 +44,7 @@ def train(
     """Train a reference model and write ``weights/<name>.safetensors``, ``cards/<name>.toml`` and ``curves/<name>.lk``.
 
     An interrupted run goes on from its last whole epoch when it is started again with the same ``out``. Of several
-    seeds the one with the best validation score is shipped; the test set is looked at once, at the end. Started by
+    seeds the one that is best in what the recipe watches is shipped; the test set is looked at once, at the end. Started by
     ``torchrun``, each process works on its share of every batch.
 
     Args:
@@ -90,8 +90,15 @@ def rewrite_card(recipe: str | Callable[[], Recipe], folder: str | os.PathLike[s
     path = place / "curves" / f"{plan.name}.lk"
     budget = lk.zoo.card(plan.name, place)["training"]["budget"]
     old = store.load(path)
-    if plain(old.provenance.options) != plan.shortened(budget).hyperparameters:
-        given = "a recipe whose hyperparameters are no longer those of its weights"
+    made = old.provenance
+    same = plain(made.options) == plan.shortened(budget).hyperparameters
+    if not same or plain(made.settings["measured"]) != _measures(plan):
+        what = (
+            "measures are no longer those of its record"
+            if same
+            else "hyperparameters are no longer those of its weights"
+        )
+        given = f"a recipe whose {what}"
         raise Refused(f"to rewrite the card of {plan.name}", given, f"labkit train {plan.name}")
     record = replace(old, **_words(plan), **_asked(plan.goals))
     store.save(record, path)
@@ -151,7 +158,12 @@ def _record(
             seed=run.seed,
             model=models[chosen].describe(),
             data={"train": data.train.describe(), "test": data.test.describe(), **used},
-            settings={"device": str(device), "threads": torch.get_num_threads(), "processes": distributed.world()},
+            settings={
+                "device": str(device),
+                "threads": torch.get_num_threads(),
+                "processes": distributed.world(),
+                "measured": _measures(recipe),
+            },
             packages=_packages(recipe),
             started=started.isoformat(timespec="seconds"),
             seconds=round(seconds, 1),
@@ -190,6 +202,11 @@ def _measured(recipe: Recipe, data: Dataset, models: Sequence[Any], chosen: int)
         [missing if g.once and i != chosen else g.measure(model, data, recipe) for g in recipe.goals]
         for i, model in enumerate(models)
     ]
+
+
+def _measures(recipe: Recipe) -> list[Any]:
+    """Which measures a recipe asks for, in their order, as plain values."""
+    return [plain(goal.measure) for goal in recipe.goals]
 
 
 def _asked(goals: Sequence[Goal]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ def names(folder: str | os.PathLike[str] = SHIPPED) -> tuple[str, ...]:
 
 def card(name: str, folder: str | os.PathLike[str] = SHIPPED) -> dict[str, Any]:
     """What the model is, was trained on, scores, and is not good for. Raises Refused for an unknown name."""
+    if not names(folder):
+        given = f"the folder {Path(folder)}, which has no cards"
+        raise Refused(f"the reference model {name}", given, "a folder that labkit train wrote to")
     if name not in names(folder):
         raise unknown("a reference model", str(name), names(folder))
     return tomllib.loads(_file("cards", name, "toml", folder).read_text(encoding="utf-8"))

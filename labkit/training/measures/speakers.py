@@ -24,20 +24,21 @@ class LeftOut:
     speaker: str
 
     def __call__(self, model: Any, data: Dataset, recipe: Recipe) -> Score:
-        hits = _hits(data, recipe, self.speaker)
+        hits = _hits(model, data, recipe, self.speaker)
         name = f"accuracy on the speaker {self.speaker}, left out of training"
         return share(name, hits, "95 %, Wilson, over recordings of this speaker")
 
 
 def every_speaker_left_out(model: Any, data: Dataset, recipe: Recipe) -> Score:
     """The mean of ``LeftOut`` over all speakers, each of whom is a stranger once."""
-    each = np.array([_hits(data, recipe, str(s)).mean() for s in np.unique(data.train.groups["speaker"])])
+    each = np.array([_hits(model, data, recipe, str(s)).mean() for s in np.unique(data.train.groups["speaker"])])
     name = "accuracy on a speaker left out of training, mean of all"
     return Score(name, float(each.mean()), *mean(each), len(each), "95 %, Student, over speakers")
 
 
-def _hits(data: Dataset, recipe: Recipe, speaker: str) -> np.ndarray:
-    """(n,) whether each of the speaker's recordings is understood by a model that never heard the voice."""
+def _hits(model: Any, data: Dataset, recipe: Recipe, speaker: str) -> np.ndarray:
+    """(n,) whether each of the speaker's recordings is understood by a model that never heard the voice, trained on
+    the device of this one."""
     key = str(recipe.hyperparameters), data.train.digest, speaker
     if key not in _answered:
         from labkit.training.loop import fit
@@ -45,7 +46,7 @@ def _hits(data: Dataset, recipe: Recipe, speaker: str) -> np.ndarray:
 
         others = data.train[data.train.groups["speaker"] != speaker]
         plan = replace(recipe, name=f"{recipe.name} without {speaker}")
-        stranger = as_model(fit(plan, others), plan, data)
+        stranger = as_model(fit(plan, others, device=str(model.device)), plan, data)
         own = [part[part.groups["speaker"] == speaker] for part in data]
         _answered[key] = np.concatenate([_right(stranger, part) for part in own])
     return _answered[key]
