@@ -30,7 +30,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
     needs = {"needs": recipe.card["needs"]} if "needs" in recipe.card else {}
     return {
         "name": record.recipe,
-        "task": data.schema.target,
+        "task": data.schema.target if recipe.minimised.classifies else f"new examples like those of {recipe.data}",
         "classes": list(data.classes) if recipe.minimised.classifies else [],
         "architecture": recipe.architecture,
         "parameters": record.parameters,

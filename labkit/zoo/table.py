@@ -15,9 +15,9 @@ from labkit import zoo
 from labkit.core.store import write_atomic
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-_HEAD = ("model", "what it tells", "parameters", "measured on the test set (95 % interval, n)", "asked", "seeds", "trained on",
+_HEAD = ("model", "what it gives", "parameters", "measured on the test set (95 % interval, n)", "asked", "seeds", "trained on",
          "seconds", "size", "GPU training")  # fmt: skip
-_SHORT = ("model", "what it tells", "measured on the test set", "asked")
+_SHORT = ("model", "what it gives", "measured on the test set", "asked")
 
 
 def table(folder: str | os.PathLike[str] = zoo.SHIPPED) -> str:
