@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import labkit as lk
 from labkit.analyses._guard import check_classifier
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
+from labkit.models.generative import Generative
 from labkit.records.predict import Predictions
 
 Audited = Classifier | Predictions | str
@@ -113,8 +114,12 @@ def _subject(model: Audited, data: Dataset | None) -> Subject:
 
 
 def _classifier(model: Any) -> Classifier:
-    check_classifier(model, "an audit")
-    return cast(Classifier, model)
+    if isinstance(model, Generative):
+        check_classifier(model, "an audit")
+    if not isinstance(model, Classifier):
+        given = f"a {type(model).__name__}"
+        raise Refused("an audit", given, "a classifier made by labkit.wrap or labkit.open, its name, or Predictions")
+    return model
 
 
 def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:
