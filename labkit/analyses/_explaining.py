@@ -37,20 +37,30 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
-    """A method with its options, as a function of model, x, target, baseline and draws."""
+    """A method with its options, as a function of model, x, target, baseline and draws.
+
+    ``features`` says which entries of an input make one feature, ``background`` holds rows that stand for what inputs
+    usually are: a method that names them gets them.
+    """
 
     function: Callable[..., Any]
     spec: Spec
     batch_size: int
+    features: np.ndarray | None = None
+    background: np.ndarray | None = None
 
     def __call__(self, model: Classifier, x: Tensor, target: Tensor, baseline: Tensor, generator: Draws) -> Tensor:
         return self.with_facts(model=model, x=x, target=target, baseline=baseline, generator=generator)[0]
 
     def with_facts(self, **offered: Any) -> tuple[Tensor, Facts]:
         """Values like x, and what else the method says of each row."""
-        result = call(self.function, self.spec, {**offered, "batch_size": self.batch_size})
-        values, facts = unpacked(result)
-        shape = offered["x"].shape
+        model, shape = offered["model"], offered["x"].shape
+        given: dict[str, Any] = {"batch_size": self.batch_size, "features": None}
+        if self.features is not None:
+            given["features"] = torch.as_tensor(np.array(self.features)).to(model.device)
+        if self.background is not None:
+            given["background"] = model.tensor(self.background).clone()
+        values, facts = unpacked(call(self.function, self.spec, {**offered, **given}))
         if values.shape[:-1] == shape:  # taken in the embedding: its width is summed
             values = values.sum(-1)
         if values.shape != shape:

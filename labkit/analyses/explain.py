@@ -11,7 +11,7 @@ from torch import Tensor
 from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_not_finite
 from labkit.analyses._faithful import Judged, scores
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
-from labkit.analyses._preflight import check_targets, preflight
+from labkit.analyses._preflight import check_inputs, check_targets, preflight
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws
@@ -35,6 +35,8 @@ def explain(
     baseline: Any = None,
     seed: int = 0,
     *,
+    features: Any = None,
+    background: Split | np.ndarray | Tensor | None = None,
     evidence: Iterable[str | Callable[..., Any]] | None = None,
     batch_size: int = DEFAULT_BATCH,
     **options: Any,
@@ -47,6 +49,9 @@ def explain(
         target: a class index, one for each row, or None for the predicted class.
         baseline: what the inputs are compared with: a number, one input, one for each row, or None for the model's own
             baseline (zeros where it has none).
+        features: an array of one input's shape with the number of the feature that each entry belongs to, for methods
+            that take features away; None takes columns, words, and squares of images.
+        background: rows that stand for what inputs usually are (a Split, or inputs), for methods that average over them.
         seed: of every draw. Results do not depend on ``batch_size``.
         evidence: the faithfulness measures to take; None takes all. Each is also taken of three maps that explain
             nothing.
@@ -82,7 +87,9 @@ def explain(
     end = _relaxed(run, model, x, start, from_outputs) if "relaxed" in promises and model.embedding else from_outputs
     change = np.take_along_axis(outputs.astype(np.float64) - end, targets[:, None], 1)[:, 0]
 
-    attribute = Attribute(function, spec, batch_size)
+    attribute = Attribute(
+        function, spec, batch_size, _features(asked, features, x), _background(asked, function, model, background, x)
+    )
     draws = Draws(seed, len(x))
     case = Case(model, x, targets, start, change)
 
@@ -148,6 +155,33 @@ def _baseline(asked: str, model: Classifier, baseline: Any, x: np.ndarray) -> np
         what = f"a baseline equal to the input on {len(same)} of {len(x)} rows (first: {same[0]})"
         raise Refused(asked, what, "another baseline: there is no difference to attribute")
     return start
+
+
+def _features(asked: str, features: Any, x: np.ndarray) -> np.ndarray | None:
+    """(*shape) the number of the feature that each entry belongs to."""
+    if features is None:
+        return None
+    given = np.asarray(features.detach().cpu() if isinstance(features, Tensor) else features)
+    if given.dtype.kind not in "iu" or given.shape != x.shape[1:]:
+        what = f"features of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
+        raise Refused(asked, what, f"whole numbers in an array of the shape {x.shape[1:]}")
+    return np.unique(given, return_inverse=True)[1].reshape(given.shape)
+
+
+def _background(
+    asked: str, function: Callable[..., Any], model: Classifier, background: Any, x: np.ndarray
+) -> np.ndarray | None:
+    """(m, *shape) rows that stand for what inputs usually are."""
+    if background is None:
+        if "background" in methods.needs(function):
+            raise Refused(asked, "no background", "background=data.train[:100]: rows that show what inputs usually are")
+        return None
+    rows = as_split(background, model)[0]
+    if rows.shape[1:] != x.shape[1:] or not len(rows):
+        what = f"a background of shape {rows.shape} for inputs of shape {x.shape}"
+        raise Refused(asked, what, "at least one row of the inputs' shape")
+    check_inputs(f"{asked}, background", model, rows)
+    return rows
 
 
 def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard: np.ndarray) -> np.ndarray:
