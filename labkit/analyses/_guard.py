@@ -36,13 +36,14 @@ class Run:
     model: Classifier | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = DEFAULT_BATCH
+    values: bool = False  # whether a model will do whose outputs are numbers and no classes
     warnings: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         if self.model is not None:
-            check_classifier(self.model, self.analysis)
+            check_classifier(self.model, self.analysis, values=self.values)
 
     def warn(self, text: str) -> None:
         """Keep a warning for the record, once."""
@@ -116,21 +117,27 @@ def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") ->
         return batched(run, what, lambda rows: model(model.tensor(x[rows])).float(), len(x)).numpy()
 
 
-def check_classifier(model: Any, asked: str) -> None:
-    """Refuse what is no Classifier: a model that makes data, a model's name, or a bare module."""
+def check_classifier(model: Any, asked: str, *, values: bool = False) -> None:
+    """Refuse what is no Classifier: a model that makes data, a model's name, or a bare module; and, unless ``values``
+    will do, a model whose outputs are no classes."""
     if isinstance(model, Generative):
         given = f"{model.name}, a model that makes data and names no classes"
         raise Refused(asked, given, "a classifier such as fashion_cnn; labkit.sample(model) shows what this one makes")
     if not isinstance(model, Classifier):
         instead = "labkit.zoo.load(name) for a reference model, labkit.wrap(module, classes=[...]) for your own"
         raise Refused(asked, f"{model!r:.60} as the model", instead)
+    if model.outputs == "values" and not values:
+        given = f"{model.name}, whose outputs are numbers and no classes ({', '.join(model.classes[:3])})"
+        raise Refused(asked, given, "a classifier; labkit.explain explains such a number")
 
 
 def as_split(
     data: Split | np.ndarray | Tensor, model: Classifier
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """Inputs, labels (None for bare arrays) and a description of the data."""
-    check_classifier(model, "an analysis")
+    check_classifier(model, "an analysis", values=True)
+    if isinstance(data, Split) and model.outputs == "values":
+        return data.x, None, data.describe()
     if isinstance(data, Split):
         if data.classes != model.classes:
             raise Refused(

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from labkit.analyses import _asking
 from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_not_finite
 from labkit.analyses._faithful import Judged, scores
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
-from labkit.analyses._preflight import check_inputs, check_targets, preflight
+from labkit.analyses._preflight import check_targets, preflight
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws
-from labkit.core.record import Outcome
-from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
+from labkit.models.generative import Generative
 from labkit.records.explain import Explanation
 
 GAP = 0.05  # a sum that misses more than this share of the change contradicts the method's promise
@@ -28,29 +28,35 @@ VANISHED = 1e-6  # an attribution below this share of the output's change is zer
 
 
 def explain(
-    model: Classifier,
+    model: Classifier | Generative,
     data: Split | np.ndarray | Tensor,
     method: str | Callable[..., Any] = "integrated_gradients",
     target: Any = None,
     baseline: Any = None,
     seed: int = 0,
     *,
+    against: int | str | None = None,
     features: Any = None,
     background: Split | np.ndarray | Tensor | None = None,
     evidence: Iterable[str | Callable[..., Any]] | None = None,
     batch_size: int = DEFAULT_BATCH,
     **options: Any,
 ) -> Explanation:
-    """What each entry of an input contributes to the target's logit, by one method, with its faithfulness measures.
+    """What each entry of an input contributes to a number of the model's output, by one method, with its faithfulness
+    measures. Unless asked otherwise the number is the logit of the class that the model answers.
 
     Args:
         data: a Split (then columns and words are named), or inputs (n, ...).
         method: a name from ``labkit.names("attributions")``, or a function of the same form.
-        target: a class index, one for each row, or None for the predicted class.
+        target: a class (its index or name), one for each row, or None for the predicted class; or any number of the
+            output, as a function of it that gives (n,), such as ``lambda out: out[:, 4, 2]``. Of a model that makes data,
+            a function of (module, x).
+        against: a class whose logit is taken off the target's, or "rest" for the largest of all others.
         baseline: what the inputs are compared with: a number, one input, one for each row, or None for the model's own
             baseline (zeros where it has none).
-        features: an array of one input's shape with the number of the feature that each entry belongs to, for methods
-            that take features away; None takes columns, words, and squares of images.
+        features: which entries make one feature, for methods that take features away, and to be read together: an array
+            of one input's shape with the number of each entry's feature, or {name: columns} for a table's one-hot
+            columns. None takes columns, words, and squares of images.
         background: rows that stand for what inputs usually are (a Split, or inputs), for methods that average over them.
         seed: of every draw. Results do not depend on ``batch_size``.
         evidence: the faithfulness measures to take; None takes all. Each is also taken of three maps that explain
@@ -58,38 +64,39 @@ def explain(
         options: the method's tunables.
 
     Returns:
-        Explanation. Its status is "not_measured" where the map vanishes though the output changes (saturation,
-        rounding), and "contradicted" where a method that promises to add up misses the output's change by over 5 %.
+        Explanation. Its status is "not_measured", and the map is withheld, where it vanishes though the output changes
+        (saturation, rounding), and where a method that promises to add up misses over 5 % of the output's change.
 
     Raises:
-        Refused: whatever preflight finds; a misspelt option; targets that are not classes; a baseline that is not
-            finite, of another shape, or equal to the input; attributions that are not finite.
+        Refused: whatever preflight finds; a misspelt option; targets that are not classes, or give no number a row; a
+            baseline that is not finite, of another shape, or equal to the input; features or a background that do not
+            fit the inputs; attributions that are not finite.
     """
     function, name = registry.find("attributions", method), registry.label(method)
     spec = methods.bind("attributions", name, function, options)
     measures = {registry.label(m): registry.find("faithfulness", m) for m in _chosen(evidence)}
+    model, target, of = _asking.what_of(model, target, against)
     x, y, about = as_split(data, model)
-    settings = {"method": name, **spec.options, "evidence": tuple(measures)}
-    run = Run("explain", settings, seed, model, about, batch_size)
+    settings = {"method": name, "of": of, **spec.options, "evidence": tuple(measures)}
+    run = Run("explain", settings, seed, model, about, batch_size, values=True)
     preflight(run, model, x, y)
     asked = f"{name} on {model.name}"
     outputs = logits(run, model, x)
     label = outputs.argmax(1).astype(np.int64)
     targets = label if target is None else check_targets(asked, target, len(x), len(model.classes))
-    start = _baseline(asked, model, baseline, x)
+    start = _asking.baseline(asked, model, baseline, x)
     promises = methods.promises(function)
     from_outputs = logits(run, model, start, "baseline")
     refuse_not_finite(asked, "outputs at the baseline", from_outputs)
-    proba, baseline_proba = (
-        np.take_along_axis(_softmax(o), targets[:, None], 1)[:, 0] for o in (outputs, from_outputs)
-    )
+    proba, baseline_proba = (_proba(model, o, targets) for o in (outputs, from_outputs))
     _warn_of_near_baseline(run, proba, baseline_proba)
     end = _relaxed(run, model, x, start, from_outputs) if "relaxed" in promises and model.embedding else from_outputs
     change = np.take_along_axis(outputs.astype(np.float64) - end, targets[:, None], 1)[:, 0]
 
-    attribute = Attribute(
-        function, spec, batch_size, _features(asked, features, x), _background(asked, function, model, background, x)
-    )
+    shown = _shown(data, x)
+    parts = _asking.features(asked, features, x, shown.get("names", ()))
+    rows_of = _asking.background(asked, function, model, background, x)
+    attribute = Attribute(function, spec, batch_size, None if parts is None else parts.number, rows_of)
     draws = Draws(seed, len(x))
     case = Case(model, x, targets, start, change)
 
@@ -100,19 +107,20 @@ def explain(
     with unchanged(model):
         values, facts = gather(run, name, explained, len(x))
         refuse_not_finite(asked, "attributions", values)
-        status, reason = _outcome(run, asked, values, x - start, change, complete)
-        found = {} if status == "not_measured" else scores(run, measures, case, Judged(values, attribute), draws)
+        reason = _withheld(run, asked, values, x - start, change, complete)
+        found = {} if reason else scores(run, measures, case, Judged(values, attribute), draws)
     return Explanation(
         provenance=run.provenance(),
-        status=status,
+        status="not_measured" if reason else "measured",
         reason=reason,
         warnings=tuple(run.warnings),
         method=name,
         options=spec.options,
+        of=of,
         complete=complete,
         x=x,
         baseline=start,
-        attribution=values,
+        attribution=np.full_like(values, np.nan) if reason else values,
         target=targets,
         predicted=label,
         y=y,
@@ -120,9 +128,11 @@ def explain(
         baseline_proba=baseline_proba,
         change=change,
         classes=model.classes,
-        facts=facts,
+        facts={} if reason else facts,
         scores=found,
-        **_shown(data, x),
+        features=None if parts is None else parts.number,
+        feature_names=() if parts is None else parts.names,
+        **shown,
     )
 
 
@@ -132,56 +142,12 @@ def _chosen(evidence: Iterable[str | Callable[..., Any]] | None) -> tuple[str | 
     return registry.names("faithfulness") if evidence is None else tuple(evidence)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    e = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
-
-
-def _baseline(asked: str, model: Classifier, baseline: Any, x: np.ndarray) -> np.ndarray:
-    """(n, *shape) baselines of the inputs' type, one for each row."""
-    if baseline is None:
-        baseline = model.reference(x)
-    given = np.asarray(baseline.detach().cpu() if isinstance(baseline, Tensor) else baseline)
-    if given.dtype.kind not in "biuf" or given.shape not in ((), x.shape[1:], x.shape):
-        what = f"a baseline of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
-        raise Refused(asked, what, "a number, one input, or one for each row")
-    start = np.broadcast_to(given, x.shape).astype(x.dtype)
-    low, high = model.bounds or (-np.inf, np.inf)
-    if not np.isfinite(start).all() or start.min() < low - 1e-6 or start.max() > high + 1e-6:
-        what = f"a baseline with values from {start.min():.3g} to {start.max():.3g}"
-        raise Refused(asked, what, f"finite values within the bounds {low:g} to {high:g}")
-    same = np.flatnonzero((start == x).reshape(len(x), -1).all(1))
-    if len(same):
-        what = f"a baseline equal to the input on {len(same)} of {len(x)} rows (first: {same[0]})"
-        raise Refused(asked, what, "another baseline: there is no difference to attribute")
-    return start
-
-
-def _features(asked: str, features: Any, x: np.ndarray) -> np.ndarray | None:
-    """(*shape) the number of the feature that each entry belongs to."""
-    if features is None:
-        return None
-    given = np.asarray(features.detach().cpu() if isinstance(features, Tensor) else features)
-    if given.dtype.kind not in "iu" or given.shape != x.shape[1:]:
-        what = f"features of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
-        raise Refused(asked, what, f"whole numbers in an array of the shape {x.shape[1:]}")
-    return np.unique(given, return_inverse=True)[1].reshape(given.shape)
-
-
-def _background(
-    asked: str, function: Callable[..., Any], model: Classifier, background: Any, x: np.ndarray
-) -> np.ndarray | None:
-    """(m, *shape) rows that stand for what inputs usually are."""
-    if background is None:
-        if "background" in methods.needs(function):
-            raise Refused(asked, "no background", "background=data.train[:100]: rows that show what inputs usually are")
-        return None
-    rows = as_split(background, model)[0]
-    if rows.shape[1:] != x.shape[1:] or not len(rows):
-        what = f"a background of shape {rows.shape} for inputs of shape {x.shape}"
-        raise Refused(asked, what, "at least one row of the inputs' shape")
-    check_inputs(f"{asked}, background", model, rows)
-    return rows
+def _proba(model: Classifier, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(n,) the target's probability; nan where the outputs are no classes' logits."""
+    if model.outputs == "values":
+        return np.full(len(outputs), np.nan)
+    e = np.exp(outputs.astype(np.float64) - outputs.max(1, keepdims=True))
+    return np.take_along_axis(e / e.sum(1, keepdims=True), targets[:, None], 1)[:, 0]
 
 
 def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard: np.ndarray) -> np.ndarray:
@@ -203,7 +169,7 @@ def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard
 
 
 def _warn_of_near_baseline(run: Run, proba: np.ndarray, baseline_proba: np.ndarray) -> None:
-    near = int((proba - baseline_proba < NEAR).sum())
+    near = int((proba - baseline_proba < NEAR).sum())  # none where there are no probabilities
     if near:
         run.warn(
             f"from input to baseline the target's probability falls by less than {NEAR:g} on {near} of {len(proba)} "
@@ -211,17 +177,15 @@ def _warn_of_near_baseline(run: Run, proba: np.ndarray, baseline_proba: np.ndarr
         )
 
 
-def _outcome(
-    run: Run, asked: str, values: np.ndarray, moved: np.ndarray, change: np.ndarray, complete: bool
-) -> tuple[Outcome, str]:
-    """Whether the map says anything, and whether it keeps the method's promise to add up."""
+def _withheld(run: Run, asked: str, values: np.ndarray, moved: np.ndarray, change: np.ndarray, complete: bool) -> str:
+    """Why the map is not to be shown: it says nothing, or breaks the method's promise to add up. Else empty."""
     n = len(values)
     flat = np.abs(values.reshape(n, -1)).astype(np.float64)
     size = np.maximum(flat.max(1), (flat * np.abs(moved.reshape(n, -1))).max(1))
     zero = int((size <= VANISHED * np.abs(change)).sum())
     if 2 * zero >= n:
-        return "not_measured", (
-            f"{asked} gives a map that vanishes on {zero} of {n} rows, while the target's logit differs from the "
+        return (
+            f"{asked} gives a map that vanishes on {zero} of {n} rows, while the target's score differs from the "
             f"baseline's by {np.abs(change).mean():.3g} on average. Where gradients vanish (saturated probabilities, "
             "rounding inside the model, a cut graph), occlusion and kernel_shap ask for outputs only; a model that ends "
             "in a softmax can be wrapped from the layer before it."
@@ -229,17 +193,24 @@ def _outcome(
     if zero:
         run.warn(f"the map vanishes on {zero} of {n} rows")
     if not complete:
-        return "measured", ""
+        return ""
     total = values.reshape(n, -1).astype(np.float64).sum(1)
     missed = np.abs(total - change)
     if missed.sum() <= GAP * np.abs(change).sum():
-        return "measured", ""
+        return ""
     worst = int(missed.argmax())
-    return "contradicted", (
-        f"{asked} promises to add up to the change of the target's logit and misses {missed.sum() / np.abs(change).sum():.0%} "
-        f"of it over {n} rows; at the worst (row {worst}) it adds up to {total[worst]:.3g} where the logit changes by "
-        f"{change[worst]:.3g}."
+    return (
+        f"{asked} promises to add up to the change of the target's score and misses "
+        f"{missed.sum() / np.abs(change).sum():.0%} of it over {n} rows; at the worst (row {worst}) it adds up to "
+        f"{total[worst]:.3g} where the score changes by {change[worst]:.3g}. {_sound(asked)}"
     )
+
+
+def _sound(asked: str) -> str:
+    """What to take instead of a method that does not add up."""
+    if asked.startswith("integrated_gradients"):
+        return "kernel_shap and permutation_shapley add up and ask for outputs only; occlusion needs no such promise."
+    return "integrated_gradients and kernel_shap add up on such models."
 
 
 def _shown(data: Any, x: np.ndarray) -> dict[str, Any]:

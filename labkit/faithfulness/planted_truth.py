@@ -100,7 +100,8 @@ def _plant(
     chosen = torch.zeros_like(where)
     chosen[candidates[order[:k]]] = True
     module = _Planted(embed, start, end - start, chosen.nonzero()[:, 0], int(target), len(model.classes))
-    planted = replace(model, module=module, embedding=model.embedding and "embed", outputs="logits", name="planted")
+    embedding = model.embedding and "embed"
+    planted = replace(model, module=module, embedding=embedding, outputs="logits", read=None, name="planted")
     return planted, chosen, where
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,10 +37,11 @@ class Classifier:
         bounds: least and greatest value of an input; None when inputs are not bounded numbers (tables, text).
         embedding: the name of the submodule whose output gradients are taken in, for inputs that are not continuous.
             It maps (n, *shape) to (n, *shape, width).
-        outputs: "logits" or "probabilities" (then their logarithm is used).
+        outputs: "logits", "probabilities" (then their logarithm is used), or "values": any numbers, as of a regression.
         baseline: one reference input (natural units) for attributions; None means zeros.
         padding: the input value that stands for nothing, such as word number 0; ``reference`` leaves it in its place.
         name: how reports call the model.
+        read: takes (n, values) of the module's output, where these are not its logits as they stand.
     """
 
     module: nn.Module
@@ -50,6 +52,7 @@ class Classifier:
     baseline: np.ndarray | None = None
     padding: int | None = None
     name: str = "model"
+    read: Callable[[Any], Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -69,7 +72,8 @@ class Classifier:
 
     def describe(self) -> dict[str, Any]:
         """Name and digest, as a provenance records them."""
-        return {"name": self.name, "sha256": self.digest, "classes": list(self.classes)}
+        values = {"outputs": self.outputs} if self.outputs == "values" else {}
+        return {"name": self.name, "sha256": self.digest, "classes": list(self.classes), **values}
 
     def to(self, device: str | torch.device) -> Classifier:
         """The same model on another device."""
@@ -95,9 +99,13 @@ class Classifier:
         return start if self.padding is None else np.where(x == self.padding, x, start)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(n, classes) logits."""
-        # a copy goes in: a first layer that works in place must not reach the caller's data
-        return self._logits(self.module(x.clone()))
+        """(n, classes) logits, or values."""
+        # cuDNN has no backward pass for a recurrent net in evaluation mode, where attributions need one.
+        recurrent = torch.is_grad_enabled() and any(isinstance(m, nn.RNNBase) for m in self.module.modules())
+        with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+            # a copy goes in: a first layer that works in place must not reach the caller's data
+            output = self.module(x.clone())
+        return self.logits(output) if self.read is None else self.read(output)
 
     def relax(self, x: Tensor) -> tuple[Tensor, Forward]:
         """What gradients are taken in, and the logits as a function of it.
@@ -145,7 +153,8 @@ class Classifier:
         if capability not in self.capabilities:
             raise Refused(f"{by} on {self.name}", f"a model {_WITHOUT[capability]}", instead)
 
-    def _logits(self, output: Any) -> Tensor:
+    def logits(self, output: Any) -> Tensor:
+        """(n, classes) logits of what the module gave: a tensor, or one that stands first, or under "logits"."""
         if isinstance(output, Mapping) or hasattr(output, "logits"):
             found = output.get("logits") if isinstance(output, Mapping) else output.logits
             keys = ", ".join(map(str, output)) if isinstance(output, Mapping) else type(output).__name__

@@ -20,7 +20,7 @@ def wrap(
     classes: Sequence[str],
     bounds: tuple[float, float] | None = None,
     embedding: str | None = None,
-    outputs: Literal["logits", "probabilities"] = "logits",
+    outputs: Literal["logits", "probabilities", "values"] = "logits",
     baseline: np.ndarray | None = None,
     padding: int | None = None,
     name: str | None = None,
@@ -35,7 +35,8 @@ def wrap(
         classes: names in the order of the outputs.
         bounds: least and greatest value of an input; needed for attacks.
         embedding: name of the submodule that embeds tokens or categories, if there is one.
-        outputs: "probabilities" when the module ends in a softmax.
+        outputs: "probabilities" when the module ends in a softmax; "values" when its outputs are numbers and not classes,
+            as of a regression: then ``classes`` names them, one is enough, and labkit.explain explains them.
         baseline: one reference input for attributions; zeros when it is not given.
         padding: the word number that stands for no word; baselines leave it where it is.
         device: "auto" takes CUDA when there is one.
@@ -47,13 +48,15 @@ def wrap(
     asked = "wrapping a model"
     if not isinstance(module, nn.Module):
         raise Refused(asked, f"a {type(module).__name__}", "a torch.nn.Module")
-    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray) or len(classes) < 2:
-        raise Refused(asked, f"classes={classes!r}", "a list of at least two class names")
+    least = 1 if outputs == "values" else 2
+    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray) or len(classes) < least:
+        instead = "a list of at least two class names; for a regression outputs='values' and the name of its number"
+        raise Refused(asked, f"classes={classes!r}", instead)
     if len(set(map(str, classes))) != len(classes):
         raise Refused(asked, "class names that repeat", "one name a class")
     limits = None if bounds is None else _limits(bounds)
-    if outputs not in ("logits", "probabilities"):
-        raise Refused(asked, f"outputs={outputs!r}", "outputs='logits' or outputs='probabilities'")
+    if outputs not in ("logits", "probabilities", "values"):
+        raise Refused(asked, f"outputs={outputs!r}", "outputs='logits', 'probabilities' or 'values'")
     if embedding is not None and embedding not in dict(module.named_modules()):
         known = ", ".join(n for n, _ in module.named_modules() if n)
         raise Refused(asked, f"no submodule {embedding!r}", f"one of: {known}")

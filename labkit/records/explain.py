@@ -41,12 +41,13 @@ class Explanation(Record):
 
     Attributes:
         method, options: the attribution and every tunable's value.
+        of: which number of the target is explained: its "logit", that less another, its "value", or a function's.
         complete: whether the method promises to add up to ``change``.
         x: the inputs; baseline: what they are compared with.
-        attribution: like x, for the target's logit.
+        attribution: like x, for the target's score; nan where it is withheld.
         target: the class explained; predicted: the class that the model answers; y: the true class, when known.
-        proba, baseline_proba: the target's probability at the input and at the baseline.
-        change: the target's logit at the input minus that at the baseline; for methods that work in the embedding, the
+        proba, baseline_proba: the target's probability at the input and at the baseline; nan where outputs are no classes.
+        change: the target's score at the input minus that at the baseline; for methods that work in the embedding, the
             baseline's embedding in the input's place.
         classes: the class names.
         modality: "audio", "image", "series", "tabular", "text", or "image+text": pixel values, then words.
@@ -54,12 +55,15 @@ class Explanation(Record):
         names: the columns' names, for tables.
         texts: each example's entries as a person reads them, for tables and text; "" for padding. Of "image+text" the
             words only.
-        facts: what the method says of each example, such as the "steps" it took.
+        features: the number of the feature that each entry belongs to, when they were given; feature_names: their names.
+        facts: what the method says of each example, such as the "steps" it took. Those like x are maps: the
+            "standard_error" of each value, or what stands beside the map.
         scores: the faithfulness measures by name.
     """
 
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    of: str = "logit"
     complete: bool = False
     x: Annotated[np.ndarray, Dims("example", "...")]
     baseline: Annotated[np.ndarray, Dims("example", "...")]
@@ -75,6 +79,8 @@ class Explanation(Record):
     picture: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     texts: tuple[tuple[str, ...], ...] = ()
+    features: Annotated[np.ndarray, Dims("...")] | None = None
+    feature_names: tuple[str, ...] = ()
     facts: Mapping[str, np.ndarray] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
 
@@ -95,3 +101,13 @@ class Explanation(Record):
         """The same method's attribution on a copy of the model with random weights, if it was computed."""
         score = self.scores.get("randomized_weights")
         return None if score is None else score.more.get("attribution")
+
+    @property
+    def standard_error(self) -> np.ndarray | None:
+        """Of each value, like x, where the method samples."""
+        return self.facts.get("standard_error")
+
+    @property
+    def beside(self) -> Mapping[str, np.ndarray]:
+        """Maps like x that the method itself sets beside its own, by name."""
+        return {k: v for k, v in self.facts.items() if v.shape == self.x.shape and k != "standard_error"}

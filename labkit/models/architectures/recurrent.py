@@ -67,9 +67,7 @@ class Recurrent(nn.Module):
         words = where.take(self.word_noise(self.embed(x)))
         place = torch.arange(words.shape[1], device=x.device).expand(len(x), -1)
         mirrored = torch.where(where.inside, where.length - 1 - place, place)
-        # cuDNN has no backward pass for a recurrent net in evaluation mode, where attributions need one.
-        with torch.backends.cudnn.flags(enabled=self.training or not torch.is_grad_enabled()):
-            states = torch.cat([self.onward(words)[0], self.contrary(take(words, mirrored))[0]], 2)
+        states = torch.cat([self.onward(words)[0], self.contrary(take(words, mirrored))[0]], 2)
         # Both directions' states are in their reading order: neither mean nor maximum asks for it. States lie in (-1, 1).
         pooled = [where.mean(states), where.most(states, -1.0), where.mean(words)]
         return self.head(self.dropout(torch.cat(pooled, 1)))
