@@ -1,10 +1,22 @@
-"""Self-attention written out, each step a module of its own, so that hooks can read the attention maps."""
+"""Self-attention written out, each step a module of its own, and the door to the attention maps of any model."""
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from labkit.core.refused import Refused
+
+INSTEAD = "input_x_gradient or integrated_gradients, which need no maps"
+Edit = Callable[[int, Tensor], Tensor]
 
 
 class Block(nn.Module):
@@ -52,3 +64,147 @@ class Attention(nn.Module):
         if real is not None:
             scores = scores.masked_fill(~real[:, None, None, :], -1e9)
         return self.out((self.dropout(self.softmax(scores)) @ value).transpose(1, 2).flatten(2))
+
+
+@dataclass
+class Seen:
+    """What the attention layers did in one forward pass, one entry a run, in their order.
+
+    Attributes:
+        maps: (n, heads, to, from), as they were used.
+        entering, leaving: (n, tokens, width) states before and after the layer, without what runs around it.
+    """
+
+    maps: list[Tensor] = field(default_factory=list)
+    entering: list[Tensor] = field(default_factory=list)
+    leaving: list[Tensor] = field(default_factory=list)
+
+
+def attention_layers(module: nn.Module) -> dict[str, nn.Module]:
+    """The submodules whose attention maps can be had: labkit's own, torch's, and those that transformers builds."""
+    return {name: part for name, part in module.named_modules() if _kind(part) is not None}
+
+
+@contextmanager
+def attending(module: nn.Module, maps: Edit | None = None, values: Edit | None = None) -> Iterator[Seen]:
+    """For one forward pass inside: its attention maps, which gradients reach.
+
+    Args:
+        maps: a function of a run's number and its (n, heads, to, from) maps, which gives those used in their place.
+        values: likewise of the (n, tokens, width) value vectors, before they are divided among heads.
+    """
+    seen, handles = Seen(), []
+    runs, maps_of = count(), maps or _as_they_are
+    edit_values = _as_they_are if values is None else values
+    value_runs = count()
+
+    def used(given: Tensor) -> Tensor:
+        if given.ndim != 4 or given.shape[2] != given.shape[3]:
+            shape = " x ".join(map(str, given.shape[1:]))
+            raise Refused("attention maps", f"maps of {shape}, which are not from tokens to the same tokens", INSTEAD)
+        seen.maps.append(maps_of(next(runs), given))
+        return seen.maps[-1]
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # it gives no maps
+    try:
+        for part in attention_layers(module).values():
+            handles += _kind(part)(part, seen, used, lambda given: edit_values(next(value_runs), given))  # type: ignore[misc]
+        yield seen
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for handle in handles:
+            handle.remove()
+
+
+def tokens_first(part: nn.Module) -> bool:
+    """Whether the states of a layer are (tokens, n, width)."""
+    return isinstance(part, nn.MultiheadAttention) and not part.batch_first
+
+
+def _as_they_are(_run: int, given: Tensor) -> Tensor:
+    return given
+
+
+def _kind(part: nn.Module) -> Callable[..., list[Any]] | None:
+    """How the maps of this module are had, if it is an attention layer."""
+    if isinstance(part, Attention):
+        return _own
+    if isinstance(part, nn.MultiheadAttention):
+        return _torchs
+    if hasattr(part, "num_attention_heads") and all(hasattr(part, name) for name in ("query", "key", "value")):
+        return _transformers
+    return None
+
+
+Keep = Callable[[Tensor], Tensor]
+
+
+def _own(part: Any, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+    def around(_module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        seen.entering.append(inputs[0])
+        seen.leaving.append(output)
+
+    return [
+        part.value.register_forward_hook(lambda _m, _i, output: zeroed(output)),
+        part.softmax.register_forward_hook(lambda _m, _i, output: used(output)),
+        part.register_forward_hook(around),
+    ]
+
+
+def _transformers(part: Any, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+    held: list[Tensor] = []
+
+    def value(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        held[:] = [zeroed(output)]
+        return held[0]
+
+    def around(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+        mixed, given, *rest = output if isinstance(output, tuple) and len(output) > 1 else (output, None)
+        if not isinstance(given, Tensor):
+            raise Refused("attention maps", "a layer that keeps none", f"attn_implementation='eager', or {INSTEAD}")
+        maps = used(given)
+        if maps is not given:
+            mixed = _mixed(maps, held[0])
+        seen.entering.append(inputs[0] if inputs else named["hidden_states"])
+        seen.leaving.append(mixed)
+        return (mixed, maps, *rest)
+
+    return [part.value.register_forward_hook(value), part.register_forward_hook(around, with_kwargs=True)]
+
+
+def _torchs(part: nn.MultiheadAttention, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+    asked: dict[str, Any] = {}
+    signature = inspect.signature(part.forward)
+
+    def before(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        bound = signature.bind(*inputs, **named)
+        bound.apply_defaults()
+        asked.update(bound.arguments)
+        if bound.arguments["query"].ndim != 3 or part.bias_k is not None or part.add_zero_attn:
+            given = "a MultiheadAttention of single inputs, or with added keys"
+            raise Refused("attention maps", given, f"one of batches, without bias_k and add_zero_attn, or {INSTEAD}")
+        return (), {**bound.arguments, "need_weights": True, "average_attn_weights": False}
+
+    def after(_module: nn.Module, _inputs: object, named: dict[str, Any], output: Any) -> tuple[Tensor, Tensor | None]:
+        # The maps that it gives are a copy. What it answers is put together again from them, so that gradients reach
+        # them and other maps or values can stand in their place.
+        turned = (lambda t: t) if part.batch_first else (lambda t: t.transpose(0, 1))
+        weight = part.in_proj_weight.chunk(3)[2] if part.in_proj_weight is not None else part.v_proj_weight
+        bias = None if part.in_proj_bias is None else part.in_proj_bias.chunk(3)[2]
+        values = zeroed(turned(nn.functional.linear(named["value"], weight, bias)))
+        maps = used(output[1])
+        seen.entering.append(turned(named["query"]))
+        seen.leaving.append(part.out_proj(_mixed(maps, values)))
+        given = maps.mean(1) if asked["average_attn_weights"] else maps
+        return turned(seen.leaving[-1]), given if asked["need_weights"] else None
+
+    return [
+        part.register_forward_pre_hook(before, with_kwargs=True),
+        part.register_forward_hook(after, with_kwargs=True),
+    ]
+
+
+def _mixed(maps: Tensor, values: Tensor) -> Tensor:
+    """(n, tokens, width) values, each head's mixed by its map."""
+    return (maps @ values.unflatten(2, (maps.shape[1], -1)).transpose(1, 2)).transpose(1, 2).flatten(2)

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core.refused import Refused
+from labkit.models.attention import attention_layers
 from labkit.models.device import pick
+from labkit.models.layers import CONVOLUTIONS, Layer, layers
 
 Forward = Callable[[Tensor], Tensor]
 # What to call a model that cannot do what a tool needs.
@@ -24,6 +26,7 @@ _WITHOUT = {
     "continuous": "whose inputs are not continuous numbers",
     "bounds": "without input bounds",
     "layers": "without a convolutional layer",
+    "attention": "without attention maps",
 }
 
 
@@ -128,9 +131,14 @@ class Classifier:
 
         return z, forward
 
+    def layers(self, x: Tensor) -> tuple[Layer, ...]:
+        """Every layer by name, with the shape of its output, in the order in which they finish; x is one input or more."""
+        return layers(self.module, self, x)
+
     @property
     def capabilities(self) -> frozenset[str]:
-        """What tools may ask for: "gradients", "continuous" inputs, "bounds", "layers" (a convolution), "terms".
+        """What tools may ask for: "gradients", "continuous" inputs, "bounds", "layers" (a convolution), "terms",
+        "attention" (maps that can be read).
 
         A module whose output does not follow its input smoothly, such as a lookup, says ``differentiable = False``. One
         whose ``terms`` are a ModuleList is the sum of what these give, and each of them names its ``features``.
@@ -144,8 +152,10 @@ class Classifier:
             has.add("continuous")
         if self.bounds is not None:
             has.add("bounds")
-        if any(isinstance(m, nn.Conv2d) for m in self.module.modules()):
+        if any(isinstance(m, CONVOLUTIONS) for m in self.module.modules()):
             has.add("layers")
+        if attention_layers(self.module):
+            has.add("attention")
         return frozenset(has)
 
     def require(self, capability: str, by: str, instead: str) -> None:
