@@ -281,7 +281,7 @@ def test_tables_and_texts_are_drawn_as_bars_in_the_readers_words(modality):
         )
     split = lk.data.Split(x, np.array([0, 1]), schema, ("no", "yes"), "toy")
     record = lk.explain(model, split, "input_x_gradient", evidence=["randomized_weights"])
-    labels = {str(v) for trace in lk.figure(record).data for v in trace.y}
+    labels = {str(v) for trace in lk.figure(record).data if trace.type == "bar" for v in trace.y}
     rows = lk.rows(record)
     if modality == "tabular":
         assert "age = 40 years" in labels and rows.feature.tolist() == ["age", "job"] * 2

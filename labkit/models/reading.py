@@ -45,7 +45,7 @@ def number(model: Classifier | Generative, function: Callable[..., Tensor]) -> C
         return values[:, None]
 
     if isinstance(model, Generative):
-        asked = _Asked(model.module, function)
+        asked = _Asked(model.module, function).eval()
         return Classifier(asked, (name,), model.bounds, outputs="values", read=column, name=model.name)
     return replace(model, classes=(name,), outputs="values", read=lambda output: column(function(output)))
 

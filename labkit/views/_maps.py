@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from labkit.records.explain import Explanation
 from labkit.views._style import DIVERGING
 
 GREY = [[0, "#111111"], [1, "#ffffff"]]
@@ -15,6 +16,18 @@ GREY = [[0, "#111111"], [1, "#ffffff"]]
 def limit(values: np.ndarray) -> float:
     """The largest size of a map, 1 for a map of zeros."""
     return float(np.abs(values).max()) or 1.0
+
+
+def maps(record: Explanation) -> dict[str, np.ndarray]:
+    """The attribution, what its method sets beside it, and the same method on random weights, where there are any."""
+    control = {} if record.control is None else {"random weights": record.control}
+    return {"attribution": record.attribution, **record.beside, **control}
+
+
+def heading(record: Explanation, i: int) -> str:
+    """What is explained of an example: the target, and its probability where there is one."""
+    name, proba = record.classes[record.target[i]], record.proba[i]
+    return f"{name}, {proba:.2f}" if np.isfinite(proba) else name
 
 
 def picture(figure: go.Figure, values: np.ndarray, scale: list[Any], at: tuple[int, int]) -> None:

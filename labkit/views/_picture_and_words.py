@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.records.explain import Explanation
-from labkit.views._maps import key, limit, picture
+from labkit.views._maps import heading, key, limit, picture
 from labkit.views._style import COLOURS, DIVERGING, NEUTRAL, base
 
 EXAMPLES = 4
@@ -68,7 +68,7 @@ def places(record: Explanation, at: np.ndarray) -> dict[str, Any]:
 def _heading(record: Explanation, i: int, column: str) -> str:
     pixels, words = (float(part[i].sum()) for part in split(record, record.attribution))
     if column == "input":
-        return f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}"
+        return heading(record, i)
     if column == "pixels":
         return f"pixels: {pixels:+.2f}"
     return f"words: {words:+.2f}" if column == "words" else "random weights"

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.records.explain import Explanation
-from labkit.views._maps import limit
+from labkit.views._maps import heading, limit
 from labkit.views._style import COLOURS, DASHES, NEUTRAL, base
 
 SHOWN, CHANNELS = 3, 3  # examples, and channels of each
@@ -23,7 +23,7 @@ def figure(record: Explanation) -> go.Figure:
     Steps of a series that are its baseline, such as padding, are left out: there is nothing to attribute.
     """
     shown, control = min(SHOWN, len(record)), record.control
-    titles = [text for i in range(shown) for text in (f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}", "")]
+    titles = [text for i in range(shown) for text in (heading(record, i), "")]
     result = make_subplots(2 * shown, 1, subplot_titles=titles, vertical_spacing=0.16 / shown)
     result.update_layout(base(f"{record.method}: signal and attribution", height=130 + 260 * shown).layout)
     result.update_annotations(font_size=12)

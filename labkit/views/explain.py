@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from plotly.subplots import make_subplots
 
 from labkit.core.intervals import clopper_pearson
 from labkit.records.explain import Explanation
-from labkit.views import _picture_and_words, _signals
-from labkit.views._maps import GREY, key, limit, picture
+from labkit.views import _bars, _picture_and_words, _signals
+from labkit.views._entries import entries
+from labkit.views._maps import GREY, heading, key, limit, maps, picture
 from labkit.views._style import COLOURS, DASHES, DIVERGING, NEUTRAL, base
 
 NOUNS = {
@@ -22,18 +24,21 @@ NOUNS = {
     "series": "values",
     "text": "words",
 }
-IMAGES, ENTRIES, BARS = 4, 3, 12  # examples shown of images and of other inputs, and bars for each
+IMAGES = 4  # examples shown
 
 
 def figure(record: Explanation) -> go.Figure:
-    """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables and text: the
-    largest entries as bars, with the control beside. Image and text: both, but for the curve. Sound and series: lines
-    over time. The control is scaled to the attribution's largest value."""
+    """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables: the largest
+    columns as bars, with the control beside; a text's words also in their order. Image and text: both, but for the curve.
+    Sound and series: lines over time. The control is scaled to the attribution's largest value. What was withheld is not
+    drawn: the reason stands in its place."""
+    if record.status == "not_measured":
+        return _withheld(record)
     if record.modality == "image+text":
         return _picture_and_words.figure(record)
     if record.modality in ("audio", "series"):
         return _signals.figure(record)
-    return _images(record) if record.modality == "image" else _bars(record)
+    return _images(record) if record.modality == "image" else _bars.figure(record)
 
 
 def rows(record: Explanation) -> pd.DataFrame:
@@ -54,9 +59,14 @@ def rows(record: Explanation) -> pd.DataFrame:
             table["feature"] = np.array(record.names)[at[1]]
         if record.texts:
             table["value"] = [text for texts in record.texts for text in texts]
+        if record.features is not None or record.modality == "text":
+            table["part_of"] = _parts(record)
     if "value" not in table:
         table["value"] = record.x.ravel()
     table["attribution"] = record.attribution.ravel()
+    if record.standard_error is not None:
+        table["standard_error"] = record.standard_error.ravel()
+    table |= {name: values.ravel() for name, values in record.beside.items()}
     if record.control is not None:
         table["control"] = record.control.ravel()
     return pd.DataFrame(table)
@@ -84,20 +94,49 @@ def says(record: Explanation) -> str:
         if score is not None and not score.not_applicable and np.isfinite(score.values).any():
             parts.append(f"{words} {np.nanmean(score.values):.2f}")
     worth = "; ".join(parts) or "no faithfulness measure was taken"
-    return f"The {noun} that {record.method} ranks first for the target's score, {many}: {worth}."
+    what = "the target's score" if record.of == "logit" else f"the target's {record.of}"
+    if np.isnan(record.proba).all() and len(record.classes) == 1:
+        what = f"the number {record.classes[0]}"
+    return f"The {noun} that {record.method} ranks first for {what}, {many}: {worth}.{_sampled(record)}"
+
+
+def _sampled(record: Explanation) -> str:
+    """How well the draws of a method that samples pin its values down."""
+    if record.standard_error is None:
+        return ""
+    largest = np.abs(record.attribution).reshape(len(record), -1).max(1)
+    error = record.standard_error.reshape(len(record), -1).max(1) / np.maximum(largest, 1e-12)
+    return f" Its values have standard errors of at most {error.max():.1%} of the largest value of their example."
+
+
+def _parts(record: Explanation) -> list[str]:
+    """For each entry the feature or word that it is part of, without its value; "" for padding."""
+    found = []
+    for i in range(len(record)):
+        parts = entries(record, i)
+        found += [parts.words[owner] if owner >= 0 else "" for owner in parts.owner]
+    return found
+
+
+def _withheld(record: Explanation) -> go.Figure:
+    """An empty figure that says why."""
+    result = base(f"{record.method}: withheld", height=200)
+    lines = textwrap.wrap(record.reason, 90)
+    result.add_annotation(text="<br>".join(lines), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return result.update_xaxes(visible=False).update_yaxes(visible=False)
 
 
 def _images(record: Explanation) -> go.Figure:
-    shown, control = min(IMAGES, len(record)), record.control
+    shown, drawn = min(IMAGES, len(record)), maps(record)
     deletion = record.scores.get("deletion")
-    columns = ["input", "attribution", *(["random weights"] if control is not None else [])]
-    maps, curves = len(columns) - 1, deletion is not None and not deletion.not_applicable
+    columns = ["input", *drawn]
+    curves = deletion is not None and not deletion.not_applicable
     columns += ["deletion"] if curves else []
     figure = make_subplots(
         shown + 1,
         len(columns),
         subplot_titles=[_heading(record, i, column) for i in range(shown) for column in columns],
-        specs=[[{} for _ in columns]] * shown + [[None, {"colspan": maps}, *[None] * (len(columns) - 2)]],
+        specs=[[{} for _ in columns]] * shown + [[None, {"colspan": len(drawn)}, *[None] * (len(columns) - 2)]],
         row_heights=[1.0] * shown + [0.08],
         horizontal_spacing=0.05,
         vertical_spacing=0.3 / (shown + 1),
@@ -106,8 +145,8 @@ def _images(record: Explanation) -> go.Figure:
     figure.update_annotations(font_size=12)
     for i in range(shown):
         picture(figure, record.x[i].mean(0), GREY, (i + 1, 1))
-        for j, values in enumerate([record.attribution, control][:maps]):
-            picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))  # type: ignore[index]
+        for j, values in enumerate(drawn.values()):
+            picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))
         if curves:
             _curves(figure, record, i, shown, len(columns))
     key(figure, shown + 1)
@@ -116,9 +155,9 @@ def _images(record: Explanation) -> go.Figure:
 
 def _heading(record: Explanation, i: int, column: str) -> str:
     if column == "input":
-        return f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}"
-    if column == "attribution":
-        return f"attribution, ±{limit(record.attribution[i].sum(0)):.2g}"
+        return heading(record, i)
+    if column in ("attribution", *record.beside):
+        return f"{column.replace('_', ' ')}, ±{limit(maps(record)[column][i].sum(0)):.2g}"
     if column == "deletion":
         return f"deletion, area {record.scores['deletion'].values[i]:.2f}"
     return f"random weights, r = {record.scores['randomized_weights'].values[i]:.2f}"
@@ -142,42 +181,3 @@ def _curves(figure: go.Figure, record: Explanation, i: int, shown: int, column: 
     title = "share of pixels removed" if i + 1 == shown else None
     figure.update_xaxes(title_text=title, row=i + 1, col=column)
     figure.update_yaxes(range=[0, 1.02], row=i + 1, col=column)
-
-
-def _bars(record: Explanation) -> go.Figure:
-    shown, control = min(ENTRIES, len(record)), record.control
-    maps = record.attribution.reshape(len(record), -1)
-    count = min(BARS, maps.shape[1])
-    titles = [f"{record.classes[record.target[i]]}, {record.proba[i]:.2f}" for i in range(shown)]
-    figure = make_subplots(shown, 1, subplot_titles=titles, vertical_spacing=0.3 / (shown + 1))
-    height = 110 + shown * (50 + 22 * count)
-    figure.update_layout(base(f"{record.method}: largest contributions", height=height).layout, barmode="group")
-    for i in range(shown):
-        order = [p for p in np.argsort(-np.abs(maps[i]), kind="stable") if _label(record, i, p)][:count][::-1]
-        labels = [_label(record, i, p) for p in order]
-        series = {"attribution": maps[i]}
-        if control is not None:
-            other = control[i].ravel()
-            series["random weights, scaled"] = other * (limit(maps[i]) / limit(other))
-        for j, (name, values) in reversed(list(enumerate(series.items()))):
-            figure.add_bar(
-                y=labels,
-                x=values[order],
-                orientation="h",
-                name=name,
-                marker_color=COLOURS[0] if j == 0 else NEUTRAL,
-                showlegend=i == 0,
-                row=i + 1,
-                col=1,
-            )
-        figure.update_xaxes(zeroline=True, row=i + 1, col=1)
-    figure.update_xaxes(title_text=f"contribution to the target's score, by {record.method}", row=shown, col=1)
-    return figure
-
-
-def _label(record: Explanation, i: int, position: int) -> str:
-    """An entry in the reader's words, unlike any other's; "" for padding."""
-    text = record.texts[i][position] if record.texts else f"{record.x[i].ravel()[position]:g}"
-    if record.names:
-        return f"{record.names[position]} = {text}"
-    return f"{text} · {position + 1}" if text else ""
