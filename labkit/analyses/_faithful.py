@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,31 @@ def _input(model: Classifier, x: Tensor, baseline: Tensor) -> Tensor:
     return distance if distance.shape == x.shape else distance.sum(-1)
 
 
-CONTROLS: dict[str, Callable[..., Tensor]] = {"random": _random, "constant": _constant, "input": _input}
+def _edge(model: Classifier, x: Tensor) -> Tensor:
+    """How steeply the input changes, in what the model sees: Sobel's operator on images, elsewhere the difference from
+    the entry before."""
+    seen = model.relax(x)[0].double()
+    if seen.ndim == 4 and seen.shape == x.shape:
+        return _sobel(seen)
+    axis = x.ndim - 1
+    step = torch.diff(seen, dim=axis, prepend=seen.narrow(axis, 0, 1)).abs()
+    return step if step.shape == x.shape else step.sum(-1)
+
+
+def _sobel(x: Tensor) -> Tensor:
+    """Like x: the gradient's size by the operator of Sobel and Feldman, 1968, each channel alone."""
+    across = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]).to(x)
+    kernels = torch.stack([across, across.T])[:, None]
+    padded = torch.nn.functional.pad(x.flatten(0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
+    return torch.nn.functional.conv2d(padded, kernels).norm(dim=1).reshape(x.shape)
+
+
+CONTROLS: dict[str, Callable[..., Tensor]] = {
+    "random": _random,
+    "constant": _constant,
+    "input": _input,
+    "edge": _edge,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +78,8 @@ class Measurement:
     name: str
     promised: tuple[str, ...]
     draws: Draws
+    background: Tensor | None = None
+    memory: dict[Any, Any] = field(default_factory=dict)  # what the measure keeps between maps and batches
 
     def of(self, judged: Judged) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One score a row, and what else the measure gives."""
@@ -66,6 +92,8 @@ class Measurement:
                 "promises": self.promised,
                 "generator": self.draws[rows],
                 "batch_size": self.run.batch_size,
+                "background": self.background,
+                "memory": self.memory,
             }
             return unpacked(call(self.measure, spec, offered))
 
@@ -92,9 +120,10 @@ def scores(
 ) -> dict[str, Score]:
     """Every measure of the attribution, beside the same measure of each control."""
     controls = {name: _control(run, case, name, draws.spawn(100 + i)) for i, name in enumerate(CONTROLS)}
-    promised = promises(judged.attribute.function)
+    promised, rows = promises(judged.attribute.function), judged.attribute.background
+    background = None if rows is None else case.model.tensor(rows)
     return {
-        name: Measurement(run, case, measure, name, promised, draws.spawn(1 + i)).score(judged, controls)
+        name: Measurement(run, case, measure, name, promised, draws.spawn(1 + i), background).score(judged, controls)
         for i, (name, measure) in enumerate(measures.items())
     }
 

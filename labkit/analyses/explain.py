@@ -59,8 +59,8 @@ def explain(
             columns. None takes columns, words, and squares of images.
         background: rows that stand for what inputs usually are (a Split, or inputs), for methods that average over them.
         seed: of every draw. Results do not depend on ``batch_size``.
-        evidence: the faithfulness measures to take; None takes all. Each is also taken of three maps that explain
-            nothing.
+        evidence: the faithfulness measures to take; None takes all but the costly ones. Each is also taken of maps that
+            explain nothing.
         options: the method's tunables.
 
     Returns:
@@ -139,7 +139,10 @@ def explain(
 def _chosen(evidence: Iterable[str | Callable[..., Any]] | None) -> tuple[str | Callable[..., Any], ...]:
     if isinstance(evidence, str) or callable(evidence):
         return (evidence,)
-    return registry.names("faithfulness") if evidence is None else tuple(evidence)
+    if evidence is not None:
+        return tuple(evidence)
+    every = registry.names("faithfulness")
+    return tuple(name for name in every if "costly" not in methods.promises(registry.find("faithfulness", name)))
 
 
 def _proba(model: Classifier, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

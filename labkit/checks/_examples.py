@@ -8,6 +8,8 @@ import numpy as np
 
 from labkit.core.intervals import clopper_pearson
 
+ALARM = 0.01  # most that one check may accuse sound explanations by chance, over all that it compares
+
 
 @dataclass(frozen=True)
 class Share:
@@ -25,6 +27,14 @@ class Share:
         """Whether it holds on "most" examples, on "few", or "open" when the interval crosses one half."""
         low, high = self.ends
         return "most" if low > 0.5 else "few" if high < 0.5 else "open"
+
+    def surely_few(self, comparisons: int = 1) -> bool:
+        """Whether so few would come by chance, were it one half, at most once in a hundred among all ``comparisons``."""
+        return float(clopper_pearson(self.hits, self.n, 1 - 2 * ALARM / comparisons)[1]) < 0.5
+
+    def surely_most(self, comparisons: int = 1) -> bool:
+        """As ``surely_few`` of those on which it does not hold."""
+        return Share(self.n - self.hits, self.n).surely_few(comparisons)
 
     def __str__(self) -> str:
         low, high = self.ends
