@@ -12,7 +12,7 @@ from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.faithfulness._positions import support
 from labkit.faithfulness._ranks import alike
-from labkit.faithfulness._redrawn import layers_from_the_top, redrawn
+from labkit.faithfulness._redrawn import layers_from_the_top, redrawn, roughly
 from labkit.models.classifier import Classifier
 
 
@@ -44,7 +44,7 @@ def cascading_weights(
     points = []
     for many in taken:
         random = replace(model, module=redrawn(model.module, network, layers[:many]))
-        other = attribute(random, x, target, baseline, generator) if many else attribution  # type: ignore[operator]
+        other = roughly(attribute)(random, x, target, baseline, generator) if many else attribution
         points.append(alike(attribution, other, where))
     curve = torch.stack(points, 1)
     share = torch.tensor(taken, dtype=torch.float64) / max(1, len(layers))

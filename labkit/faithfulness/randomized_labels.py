@@ -14,6 +14,7 @@ from labkit.core.method import Range
 from labkit.core.refused import Refused
 from labkit.faithfulness._positions import support
 from labkit.faithfulness._ranks import alike
+from labkit.faithfulness._redrawn import roughly
 from labkit.models.classifier import Classifier
 
 LEARNED = 0.9  # share of permuted labels that must be fitted
@@ -54,7 +55,7 @@ def randomized_labels(
         raise Refused("randomized_labels", given, "background=data.train[:500] and a classifier; or randomized_weights")
     if "model" not in memory:
         memory["model"], memory["shares"] = _relearned(model, background[:rows], batch_size, epochs, rate)
-    other = attribute(memory["model"], x, target, baseline, generator)  # type: ignore[operator]
+    other = roughly(attribute)(memory["model"], x, target, baseline, generator)
     learned, kept = (torch.full((len(x),), share, dtype=torch.float64) for share in memory["shares"])
     return alike(attribution, other, support(x, baseline)), {"learned": learned, "kept": kept}
 

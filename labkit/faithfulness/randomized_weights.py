@@ -12,7 +12,7 @@ from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.faithfulness._positions import support
 from labkit.faithfulness._ranks import alike
-from labkit.faithfulness._redrawn import redrawn
+from labkit.faithfulness._redrawn import redrawn, roughly
 from labkit.models.classifier import Classifier
 
 
@@ -39,7 +39,7 @@ def randomized_weights(
         either map is constant on the support. Also ``whole`` (n,) and the random network's ``attribution``, like x.
     """
     random = replace(model, module=redrawn(model.module, network), name=f"{model.name} with random weights")
-    other = attribute(random, x, target, baseline, generator)  # type: ignore[operator]
+    other = roughly(attribute)(random, x, target, baseline, generator)
     where = support(x, baseline)
     whole = alike(attribution, other, torch.ones_like(where))
     return alike(attribution, other, where), {"whole": whole, "attribution": other}
