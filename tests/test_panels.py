@@ -141,3 +141,21 @@ def test_a_model_that_makes_data_has_no_panels(digits: lk.data.Dataset) -> None:
     for opened in (lambda: lk.Panel("explain", made, digits), lambda: lk.Workbench(made, digits)):
         with pytest.raises(Refused, match="makes data and names no classes"):
             opened()
+
+
+def test_layers_are_chosen_from_those_of_the_model_that_fit(cnn: Any, mlp: Any, digits: lk.data.Dataset) -> None:
+    panel = lk.Panel("explain", cnn, digits, methods=["grad_cam", "saliency"], **QUICK)
+    hooked(panel, "method").value = "grad_cam"
+    field = hooked(panel, "layer")
+    assert isinstance(field, W.Dropdown)
+    assert [value for _, value in field.options] == ["", "0", "1", "2", "3", "4"] and field.value == ""
+    assert all(label for label, _ in field.options)
+    by_itself = panel.record
+    field.value = "0"
+    assert panel.record.options["layer"] == "0"
+    assert not np.array_equal(panel.record.attribution, by_itself.attribution)
+    field.value = "2"
+    assert np.array_equal(panel.record.attribution, by_itself.attribution), "the last convolution is what it takes"
+    without = lk.Panel("explain", mlp, digits, methods=["grad_cam"], **QUICK)
+    assert [value for _, value in hooked(without, "layer").options] == [""]
+    assert "without a convolutional layer" in without.sentence.content

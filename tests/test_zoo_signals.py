@@ -405,10 +405,10 @@ class TestTools:
             covering = [falls[:, s : s + 4].sum(1) for s in starts if s <= i < s + 4]
             np.testing.assert_allclose(a.attribution[:, i], np.mean(covering, 0), rtol=1e-4, atol=1e-5)
 
-    def test_what_needs_a_picture_says_so(self, sound):
+    def test_a_layer_that_is_not_there_is_refused_with_those_that_are(self, sound):
         model, split = sound
-        with pytest.raises(Refused, match="no images"):
-            lk.explain(model, split[:2], "grad_cam")
+        with pytest.raises(Refused, match="one of: .*conv1"):
+            lk.explain(model, split[:2], "grad_cam", layer="conv9")
 
     def test_an_attack_on_sound_stays_in_its_bounds_and_is_drawn(self, sound):
         model, split = sound

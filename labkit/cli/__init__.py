@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from labkit.cli.naming import data_named, method_options, model_and_split, model_named
-from labkit.cli.terminal import STATUSES, Lines, show, summary, tell, writable
+from labkit.cli.terminal import STATUSES, Lines, show, summary, tell, tell_layers, writable
 from labkit.core.refused import Refused, unknown
 
 DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
@@ -197,10 +197,24 @@ def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
 
 @cli.command("list")
 @click.argument("kind", required=False)
-def list_(kind: str | None) -> int:
-    """What there is: every kind, or the names of one KIND (attacks, attributions, models, recipes ...)."""
+@click.option("--model", help="The model whose layers are listed, with: list layers.")
+@click.option("--data", help="The data that this model takes, where the model does not say it.")
+def list_(kind: str | None, model: str | None, data: str | None) -> int:
+    """What there is: every kind, or the names of one KIND (attacks, attributions, models, recipes ...).
+
+    "list layers --model NAME" gives a model's layers: name, kind, shape of the output, and whether a map of the layer
+    can be laid over the input.
+    """
     from labkit.core import registry
 
+    if kind == "layers":
+        if model is None:
+            raise Refused("the layers of a model", "no model", "labkit list layers --model NAME")
+        classifier, split = model_and_split(model, data, None, (), 1)
+        tell_layers(classifier.layers(classifier.tensor(split.x)))
+        return DONE
+    if model or data:
+        raise Refused("--model or --data", f"the kind {kind}", "labkit list layers --model NAME")
     known = {**{k: registry.names for k in registry.FOLDERS}, "models": _models, "plans": _plans}
     if kind is None:
         for name in sorted(known):

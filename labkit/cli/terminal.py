@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from labkit.core.record import Record
+    from labkit.models.layers import Layer
     from labkit.records.finding import Finding
     from labkit.report.audit import Report
     from labkit.report.evidence import Outcome
@@ -51,6 +52,14 @@ def tell(findings: Iterable[Finding]) -> None:
     """Print findings, one a line."""
     for finding in findings:
         click.echo(f"  {finding}")
+
+
+def tell_layers(layers: Iterable[Layer]) -> None:
+    """Print layers, one a line."""
+    for layer in layers:
+        shape = " x ".join(map(str, layer.shape))
+        runs = f", runs {layer.runs} times" if layer.runs != 1 else ""
+        click.echo(f"{layer.name:<32} {layer.kind:<20} {shape + runs:<24} {'map' if layer.fits else ''}".rstrip())
 
 
 def writable(out: str | None) -> None:

@@ -28,8 +28,16 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """A name that the model lists: ``what`` says in which of its lists, such as "layers"."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Param:
-    """One tunable: its name, type, default, and either a range or a set of choices."""
+    """One tunable: its name, type, default, and either a range or a set of choices; ``listed`` says what list of the
+    model holds its choices, where it is one."""
 
     name: str
     type: type
@@ -37,6 +45,7 @@ class Param:
     range: Range | None = None
     choices: tuple[Any, ...] = ()
     help: str = ""
+    listed: str = ""
 
     def parse(self, value: Any, owner: str) -> Any:
         """``value`` as this parameter's type; refused when it is of another type or out of range. Text is converted."""
@@ -116,6 +125,7 @@ def _param(name: str, hint: Any, default: Any) -> Param:
         next((e for e in extras if isinstance(e, Range)), None),
         choices,
         next((e for e in extras if isinstance(e, str)), ""),
+        next((e.what for e in extras if isinstance(e, Listed)), ""),
     )
 
 

@@ -131,9 +131,20 @@ class Panel(W.VBox):
         method = None
         if self._methods is not None and not self._question.several:
             method = registry.find(self._question.methods, self._methods.value)
-            self._options = Form((p for p in params(method) if p.name not in self._fixed), self._changed)
+            own = (self._listed(p) for p in params(method) if p.name not in self._fixed)
+            self._options = Form(own, self._changed)
         self._asked = Form(self._asked_params(method), self._changed)
         self._tuned.children = (self._options, self._asked)
+
+    def _listed(self, param: Param) -> Param:
+        """The tunable with its choices, where the model holds the list of them."""
+        if param.listed != "layers":
+            return param
+        try:
+            layers = self._model.layers(self._model.tensor(test_part(self._data).x[:1]))
+        except Exception:  # whatever these data do to the model, the analysis says it when it runs
+            return param
+        return replace(param, choices=(param.default, *(layer.name for layer in layers if layer.fits)))
 
     def _retune(self) -> None:
         self._tune()
