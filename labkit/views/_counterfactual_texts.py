@@ -1,0 +1,95 @@
+"""Counterfactuals of texts: the words, those that go struck through, those that come beneath them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from labkit.records.counterfactuals import Counterfactuals
+from labkit.views._style import COLOURS, NEUTRAL, base
+
+SHOWN, WIDE = 4, 74  # texts, and letters a line
+GAP = 1.3  # letters between words
+
+
+def figure(record: Counterfactuals) -> go.Figure:
+    """One text a row with its first counterfactual, and the target's probability as its changes are made, best first."""
+    shown = [i for i in range(len(record)) if record.found[i, 0]][:SHOWN] or [0]
+    laid = [_lay(record, i) for i in shown]
+    heights = [max(2, 2 * (1 + max(line for _, _, line, _, _ in words))) for words in laid]
+    titles = [text for i in shown for text in (_title(record, i), "")]
+    result = make_subplots(
+        len(shown),
+        2,
+        subplot_titles=titles,
+        column_widths=[0.8, 0.2],
+        row_heights=heights,
+        horizontal_spacing=0.06,
+        vertical_spacing=0.42 / (len(shown) + 1),
+    )
+    height = 130 + 26 * sum(heights) + 58 * len(shown)
+    result.update_layout(base("Words whose change changes the answer", height=height).layout)
+    result.update_layout(margin={"l": 20})
+    result.update_annotations(font_size=12)
+    for row, (i, words) in enumerate(zip(shown, laid), start=1):
+        _words(result, words, row)
+        _curve(result, record, i, row)
+    result.update_xaxes(title_text="words changed", row=len(shown), col=2)
+    return result
+
+
+def _title(record: Counterfactuals, i: int) -> str:
+    target = record.classes[record.target[i]]
+    if not record.found[i, 0]:
+        return f"row {record.row[i]}: no way to {target} was found"
+    return f"row {record.row[i]}: {target} {record.before[i]:.2f} → {record.proba[i, 0]:.2f}"
+
+
+def _lay(record: Counterfactuals, i: int) -> list[tuple[str, str | None, int, float, float]]:
+    """Each word with what becomes of it (None: it stays), its line, and where it begins and ends there."""
+    laid, line, begin = [], 0, 0.0
+    for old, new, edited in zip(record.was[i], record.becomes[i][0], record.edited[i, 0]):
+        if not old:
+            continue
+        size = max(len(old), len(new) if edited else 0)
+        if begin + size > WIDE and begin:
+            line, begin = line + 1, 0.0
+        laid.append((old, new if edited else None, line, begin, begin + size))
+        begin += size + GAP
+    return laid
+
+
+def _words(result: go.Figure, words: list[tuple[str, str | None, int, float, float]], row: int) -> None:
+    known = {trace.name for trace in result.data}
+    stays = [(old, line * 2, (a + b) / 2) for old, new, line, a, b in words if new is None]
+    goes = [(old, line * 2, (a + b) / 2) for old, new, line, a, b in words if new is not None]
+    comes = [(new, line * 2 + 0.85, (a + b) / 2) for _, new, line, a, b in words if new]
+    for some, tint in ((stays, NEUTRAL), (goes, COLOURS[1]), (comes, COLOURS[0])):
+        if not some:
+            continue
+        text, y, x = (list(part) for part in zip(*some))
+        _add(result, row, x=x, y=y, text=text, mode="text", textfont={"color": tint, "size": 12}, showlegend=False)
+    struck = [(a, b, 2 * line) for _, new, line, a, b in words if new is not None]
+    xs = [v for a, b, _ in struck for v in (a, b, None)]
+    ys = [v for _, _, y in struck for v in (y, y, None)]
+    style = {"color": COLOURS[1], "width": 1.5}
+    _add(result, row, x=xs, y=ys, mode="lines", line=style, name="left out", showlegend="left out" not in known)
+    last = 2 * max(line for _, _, line, _, _ in words)
+    result.update_xaxes(visible=False, range=[-1, WIDE + 1], row=row, col=1)
+    result.update_yaxes(visible=False, range=[last + 1.5, -0.7], row=row, col=1)
+
+
+def _add(result: go.Figure, row: int, **trace: Any) -> None:
+    result.add_trace(go.Scatter(hoverinfo="skip", **trace), row=row, col=1)
+
+
+def _curve(result: go.Figure, record: Counterfactuals, i: int, row: int) -> None:
+    curve = record.path[i][~np.isnan(record.path[i])]
+    style = {"color": COLOURS[0]}
+    trace = go.Scatter(x=np.arange(len(curve)), y=curve, mode="lines+markers", line=style, showlegend=False)
+    result.add_trace(trace, row=row, col=2)
+    result.update_yaxes(range=[0, 1.02], row=row, col=2)
+    result.update_xaxes(dtick=max(1, len(curve) // 4), row=row, col=2)
