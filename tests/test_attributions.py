@@ -158,7 +158,7 @@ def test_integrated_gradients_take_the_steps_that_each_row_needs():
         lk.wrap(Function(steep), classes=["no", "yes"]), x.astype(np.float32), "integrated_gradients", 1, evidence=()
     )
     steps = record.facts["steps"]
-    assert steps[0] == 32 and steps[1] > 32 and np.log2(steps[1] / 32) % 1 == 0
+    assert steps[0] == 8 and 8 < steps[1] < 100  # equal steps would have to be as narrow as the step: hundreds
     np.testing.assert_allclose(record.attribution[1], [2, 0.5], rtol=0.02)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
-from labkit.attributions._passes import WITHOUT_GRADIENTS, gradient
+from labkit.attributions._passes import WITHOUT_GRADIENTS, entries
+from labkit.attributions._sampling import noisy_gradients, sample_until
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
@@ -18,24 +18,27 @@ def smoothgrad(
     x: Tensor,
     target: Tensor,
     generator: Draws,
+    batch_size: int,
     *,
-    samples: Annotated[int, Range(1, 1000, log=True), "noisy copies of each input"] = 32,
     noise: Annotated[float, Range(0.001, 1, log=True), "standard deviation, as a share of the input's range"] = 0.15,
-) -> Tensor:
+    tolerance: Annotated[float, Range(1e-3, 1, log=True), "standard error, as a share of the largest value"] = 0.1,
+    samples: Annotated[int, Range(2, 10_000, log=True), "noisy copies before the error is first asked"] = 32,
+    max_samples: Annotated[int, Range(2, 100_000, log=True), "copies after which a row is left as it is"] = 512,
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The mean gradient of the target's logit over copies of the input with Gaussian noise (Smilkov et al., 2017,
-    arXiv 1706.03825). The noise is scaled by each row's own range, and keeps its sign when averaged.
+    arXiv 1706.03825). The noise is scaled by each row's own range, and the gradient keeps its sign when averaged.
 
     Returns:
-        Like x: logits per unit of the input. Its standard error falls with the root of ``samples``.
+        Like x: logits per unit of the input; over an embedding, per unit of the embedding and summed over its width.
+        Beside it the ``standard_error`` of each entry and how many ``samples`` each row took.
     """
     model.require("gradients", by="smoothgrad", instead=WITHOUT_GRADIENTS)
-    z, forward = model.relax(x)
-    flat = z.flatten(1)
-    scale = (noise * (flat.amax(1) - flat.amin(1))).reshape(-1, *[1] * (z.ndim - 1))
-    if model.padding is not None and z.shape == x.shape:
-        scale = scale * (x != model.padding)  # noise would turn padding into values
-    total = torch.zeros_like(z)
-    for sample in range(samples):
-        draw = torch.from_numpy(generator.spawn(sample).normal(*z.shape[1:])).to(z)
-        total += gradient(forward, z + scale * draw, target)
-    return total / samples
+    noisy = noisy_gradients(model, x, target, generator, noise)
+    return sample_until(
+        lambda rows, numbers: entries(noisy(rows, numbers), x[None]),
+        x,
+        tolerance=tolerance,
+        samples=samples,
+        max_samples=max_samples,
+        batch_size=batch_size,
+    )
