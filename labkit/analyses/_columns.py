@@ -61,19 +61,20 @@ def associations(split: Split) -> np.ndarray:
 
     The two for categories are above 0 by chance; what chance alone would give on average is taken off.
     """
-    from scipy.stats import rankdata
-
-    some = split[np.linspace(0, len(split) - 1, min(len(split), ROWS)).astype(int)]
-    sizes = split.schema.sizes
-    columns = [c.astype(int) if size else rankdata(c) for c, size in zip(some.x.T, sizes)]
+    columns, coded = split.x.T, [size > 0 for size in split.schema.sizes]
     found = np.eye(len(columns))
-    for i, a in enumerate(columns):
-        for j, b in enumerate(columns[:i]):
-            found[i, j] = found[j, i] = _association(a, bool(sizes[i]), b, bool(sizes[j]))
+    for i in range(len(columns)):
+        for j in range(i):
+            found[i, j] = found[j, i] = between(columns[i], coded[i], columns[j], coded[j])
     return found
 
 
-def _association(a: np.ndarray, a_coded: bool, b: np.ndarray, b_coded: bool) -> float:
+def between(a: np.ndarray, a_coded: bool, b: np.ndarray, b_coded: bool) -> float:
+    """``associations`` of two columns, each of numbers or of category codes."""
+    from scipy.stats import rankdata
+
+    some = np.linspace(0, len(a) - 1, min(len(a), ROWS)).astype(int)
+    a, b = (v[some].astype(int) if coded else rankdata(v[some]) for v, coded in ((a, a_coded), (b, b_coded)))
     if a_coded and b_coded:
         return _cramer(a, b)
     if a_coded or b_coded:
