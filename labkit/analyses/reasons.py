@@ -148,7 +148,11 @@ def _prohibited(data: Split, given: Sequence[str] | None) -> tuple[str, ...]:
 def _margin(run: Run, model: Classifier, against: int) -> Score:
     """The adverse logit less the largest other: above 0 the answer is adverse."""
     asked = leads(model, "rest")
-    return lambda rows: logits(run, asked, rows, "reasons")[:, against].astype(np.float64)
+
+    def margin(rows: np.ndarray) -> np.ndarray:
+        return logits(run, asked, rows, ASKED)[:, against].astype(np.float64) if len(rows) else np.zeros(0)
+
+    return margin
 
 
 def _people(margin: Score, x: np.ndarray, population: Population) -> np.ndarray:
