@@ -178,5 +178,5 @@ def test_nobody_to_compare_with_and_nobody_to_explain(tmp_path):
     lk.save(asked(linear), tmp_path / "r.lk")
     again = lk.load(tmp_path / "r.lk")
     assert "credit" in lk.says(again) and lk.figure(again).data
-    with pytest.raises(lk.Refused, match="granted, denied"):
+    with pytest.raises(lk.Refused, match="denied, granted"):
         lk.reasons(lk.wrap(Scores(linear), classes=["granted", "denied"]), split(), "refused", split())
