@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from labkit.core.draws import Draws
 from labkit.core.refused import Refused
 
+if TYPE_CHECKING:
+    from labkit.models.classifier import Classifier
+
+PROBES = 4
 INSTEAD = "input_x_gradient or integrated_gradients, which need no maps"
 Edit = Callable[[int, Tensor], Tensor]
 
@@ -115,6 +120,53 @@ def attending(module: nn.Module, maps: Edit | None = None, values: Edit | None =
         torch.backends.mha.set_fastpath_enabled(fast)
         for handle in handles:
             handle.remove()
+
+
+def standing(model: Classifier, x: Tensor) -> Tensor:
+    """(n, tokens, entries) how the value of each token is shared out over the entries of its input, or (1, ...) where all
+    rows are alike: evenly over the entries that reach the token before the first attention, which is measured by
+    gradients. Zero for a token that no entry reaches, such as one that answers.
+
+    Where a token is reached by all that any token is reached by, as behind a recurrent layer, and there are as many
+    tokens as places, they stand for the places in their order.
+
+    Raises:
+        Refused: tokens of which nothing says where they stand.
+    """
+    probe = x
+    if model.embedding is None and model.bounds is not None:  # a picture has dark places, from which no gradient comes
+        low, high = model.bounds
+        noise = torch.from_numpy(Draws(0, PROBES).uniform(*x.shape[1:])).to(x)
+        probe = low + (high - low) * noise
+    z, forward = model.relax(probe)
+    with torch.enable_grad(), attending(model.module) as seen:
+        z = z.detach().requires_grad_()
+        forward(z)
+    if not seen.entering or not seen.entering[0].requires_grad:
+        raise Refused(f"the tokens of {model.name}", "attention that does not follow the input", INSTEAD)
+    states = seen.entering[0]
+    # a sum over the width would be constant behind a layer norm
+    values = states @ torch.from_numpy(Draws(0, 1).normal(states.shape[2])[0]).to(states)
+    reached = torch.stack([_reached(values[:, token], z, probe) for token in range(values.shape[1])], 1)
+    if probe is not x:
+        reached = reached.any(0, keepdim=True)
+    shares = reached / reached.sum(2, keepdim=True).clamp_min(1)
+    mixed = (reached == reached.any(1, keepdim=True)).all(2).any(1) & (reached.any(2).sum(1) > 1)
+    if not mixed.any():
+        return shares
+    places, tokens = x.shape[-1], values.shape[1]
+    if x.ndim > 3 or tokens != places:
+        given = f"{tokens} tokens, of which some are reached by the whole input"
+        raise Refused(f"the tokens of {model.name}", given, INSTEAD)
+    channels = x[0].numel() // places
+    return torch.where(mixed[:, None, None], torch.eye(places).to(shares).repeat(1, channels) / channels, shares)
+
+
+def _reached(values: Tensor, z: Tensor, x: Tensor) -> Tensor:
+    """(n, entries) whether each entry reaches a row's value."""
+    (slope,) = torch.autograd.grad(values.sum(), z, retain_graph=True)
+    slope = slope.abs() if slope.shape == x.shape else slope.abs().sum(-1)
+    return slope.flatten(1) > 0
 
 
 def tokens_first(part: nn.Module) -> bool:
