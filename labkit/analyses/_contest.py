@@ -1,0 +1,133 @@
+"""Attributions tried on the same examples within a budget, and who is ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import numpy as np
+
+from labkit.analyses._budget import Exhausted, Meter
+from labkit.analyses._ranking import Judged
+from labkit.analyses._trial import Bench, Method, Trial
+from labkit.core import registry
+from labkit.core.method import promises
+from labkit.faithfulness._positions import support
+from labkit.faithfulness._ranks import alike
+
+
+@dataclass
+class Contest:
+    """Each method is tried on the first row, which tells what it costs, then on all rows where that fits.
+
+    Attributes:
+        controls: the scores of maps that explain nothing. out: why a method is out. trials: those that were judged.
+        predicted, cost: what each method was expected to take, and its passes.
+    """
+
+    first: Bench
+    whole: Bench
+    meter: Meter
+    budget: float
+    controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    out: dict[str, str] = field(default_factory=dict)
+    predicted: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, int] = field(default_factory=dict)
+    trials: dict[str, Trial] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.budget - self.meter.spent)
+
+    def begin(self) -> bool:
+        """Score the controls; False where the budget does not allow even that."""
+        import_module("scipy.stats")  # whose seconds must not be charged to the first method
+        n = len(self.whole.case.x)
+        before = self.meter.spent
+        self.meter.allow(self.left / (n + 1))
+        try:
+            self.first.controls()
+            if n * (self.meter.spent - before) > self.left:
+                return False
+            self.meter.allow(self.left)
+            self.controls = self.whole.controls()
+        except Exhausted:
+            return False
+        return True
+
+    def hold(self, methods: Mapping[str, Method]) -> None:
+        """Try every method on the first row, then those that fit on all rows, the cheap ones first."""
+        for name, method in methods.items():
+            self._probe(name, method)
+        for name in sorted(self.predicted, key=lambda name: self.predicted[name]):
+            self._try(name, methods[name])
+
+    def _probe(self, name: str, method: Method) -> None:
+        n, before, left = len(self.whole.case.x), self.meter.spent, self.left
+        trial = self._within(left / (n + 1), self.first, method)
+        if trial is None:
+            self.out[name] = (
+                f"{n} rows like the first take more than the {_amount(left, self.meter.unit)} that were left"
+            )
+        elif trial.out.startswith("refused"):
+            self.out[name] = trial.out
+        else:
+            self.predicted[name] = n * (self.meter.spent - before)
+
+    def _try(self, name: str, method: Method) -> None:
+        left, unit = self.left, self.meter.unit
+        if self.predicted[name] > left:
+            wanted = _amount(self.predicted[name], unit)
+            self.out[name] = f"expected to take {wanted}, with {_amount(left, unit)} left"
+            return
+        before = self.meter.passes
+        trial = self._within(left, self.whole, method)
+        if trial is None:
+            self.out[name] = f"stopped after the {_amount(left, unit)} that were left"
+        elif trial.out:
+            self.out[name] = trial.out
+        else:
+            self.trials[name] = trial
+        self.cost[name] = self.meter.passes - before
+
+    def _within(self, allowed: float, bench: Bench, method: Method) -> Trial | None:
+        """The trial of a method, or None where it takes more than is allowed."""
+        self.meter.allow(allowed)
+        try:
+            trial = bench.trial(method, self.controls if bench is self.whole else None)
+        except Exhausted:
+            return None
+        return None if self.meter.exhausted else trial  # a measure may have taken the stop for a refusal
+
+    def judged(self) -> Judged:
+        """The scores of all methods that are in, and of the controls."""
+        scores = list(next(iter(self.controls.values())))
+        better = [promises(registry.find("faithfulness", name.partition(",")[0])) for name in scores]
+        n = len(self.whole.case.x)
+        return Judged(
+            methods=tuple(self.trials),
+            controls=tuple(self.controls),
+            scores=scores,
+            sign=np.array([-1.0 if "lower" in ends else 1.0 for ends in better]),
+            values=_stacked([trial.scores for trial in self.trials.values()], scores, n),
+            beside=_stacked(list(self.controls.values()), scores, n),
+        )
+
+    def agreement(self, names: Sequence[str]) -> np.ndarray:
+        """(methods, methods) Spearman's correlation of the sizes of two maps on the input's support, on average."""
+        case = self.whole.case
+        tensor = case.model.tensor
+        where = support(tensor(case.x), tensor(case.baseline))
+        maps = [tensor(self.trials[name].values) for name in names]
+        return np.array([[float(alike(a, b, where).nanmean()) for b in maps] for a in maps]).reshape(len(maps), -1)
+
+
+def _stacked(found: Sequence[Mapping[str, np.ndarray]], scores: Sequence[str], n: int) -> np.ndarray:
+    nothing = np.full(n, np.nan)
+    rows = [[scored.get(name, nothing) for name in scores] for scored in found]
+    return np.array(rows, np.float64).reshape(len(rows), len(scores), n)
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:.2g} seconds" if unit == "seconds" else f"{value:.0f} passes"

@@ -1,0 +1,132 @@
+"""One attribution put to the test: its map, whether it can be believed at all, and its scores beside the controls'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from labkit.analyses import _asking, _faithful
+from labkit.analyses._budget import Exhausted
+from labkit.analyses._explaining import Attribute, Case
+from labkit.analyses._guard import Run
+from labkit.analyses.explain import explain
+from labkit.checks.randomized_weights import randomized_weights
+from labkit.core import method as methods
+from labkit.core import registry
+from labkit.core.draws import Draws
+from labkit.core.refused import Refused
+from labkit.faithfulness._fills import NAMES as FILLS
+from labkit.records.explain import Explanation, Score
+
+# What judges, in order. Completeness and agreement are not among them: a method can have either without being right.
+JUDGES = ("deletion", "insertion", "sensitivity_n", "infidelity", "planted_truth")
+BLIND = "randomized_weights"
+
+Method = str | Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What came of one method: why it is out ("" where it is not), its map, and its scores, one an example each."""
+
+    out: str
+    values: np.ndarray
+    scores: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Some rows on which methods are tried, and every measure ready to be taken of any map of them."""
+
+    run: Run
+    case: Case
+    background: np.ndarray | None
+    measures: Mapping[str, _faithful.Measurement]
+
+    @classmethod
+    def of(cls, run: Run, case: Case, background: np.ndarray | None) -> Bench:
+        draws = Draws(run.seed or 0, len(case.x)).spawn(7)  # no method draws from these
+        usual = None if background is None else case.model.tensor(background)
+        measures = {
+            name: _faithful.Measurement(
+                run, case, registry.find("faithfulness", name), name, (), draws.spawn(10 + i), usual
+            )
+            for i, name in enumerate((*JUDGES, BLIND))
+        }
+        return cls(run, case, background, measures)
+
+    def controls(self) -> dict[str, dict[str, np.ndarray]]:
+        """The scores of maps that explain nothing, by the maps' names."""
+        draws = Draws(self.run.seed or 0, len(self.case.x)).spawn(8)
+        found = {}
+        for i, name in enumerate(_faithful.CONTROLS):
+            judged = _faithful._control(self.run, self.case, name, draws.spawn(i))
+            found[name] = self.scores(judged, [m for m in self.measures if m != BLIND])
+        return found
+
+    def scores(self, judged: _faithful.Judged, names: list[str]) -> dict[str, np.ndarray]:
+        """One score an example; nan for a measure that does not apply. Second fills of a measure stand beside it."""
+        found = {}
+        for name in names:
+            try:
+                values, more = self.measures[name].of(judged)
+            except Refused:
+                values, more = np.full(len(self.case.x), np.nan), {}
+            found[name] = values.astype(np.float64)
+            found |= {f"{name}, {fill}": more[fill].astype(np.float64) for fill in FILLS if fill in more}
+        return found
+
+    def trial(self, method: Method, controls: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> Trial:
+        """One method's map, and its scores where it is not out."""
+        try:
+            record = self._explained(method)
+        except Exhausted:
+            raise
+        except Exception as error:  # one method that fails must not take the others with it
+            cause = f"refused: {error.given}" if isinstance(error, Refused) else f"it fails: {error!r:.200}"
+            return Trial(cause, np.zeros(0), {})
+        if record.status != "measured":
+            return Trial(record.reason, np.zeros(0), {})
+        judged = _faithful.Judged(record.attribution, self._attribute(method))
+        found = self.scores(judged, [m for m in self.measures if m != BLIND])
+        return Trial(self._blind(record, judged, found, controls), record.attribution, found)
+
+    def _explained(self, method: Method) -> Explanation:
+        case, run = self.case, self.run
+        return explain(
+            case.model,
+            case.x,
+            method,
+            case.target,
+            case.baseline,
+            run.seed or 0,
+            background=self.background,
+            evidence=(),
+            batch_size=run.batch_size,
+        )
+
+    def _attribute(self, method: Method) -> Attribute:
+        function, name = registry.find("attributions", method), registry.label(method)
+        background = _asking.background(name, function, self.case.model, self.background, self.case.x)
+        return Attribute(
+            function, methods.bind("attributions", name, function, {}), self.run.batch_size, None, background
+        )
+
+    def _blind(self, record: Explanation, judged: _faithful.Judged, found: Any, controls: Any) -> str:
+        """Why the map does not depend on what was learned; "" where it does, or where that cannot be told."""
+        try:
+            values, more = self.measures[BLIND].of(judged)
+        except Refused:
+            return ""
+        planted = found.get("planted_truth")
+        beside = (
+            {"random": Score(values=controls["random"]["planted_truth"])} if controls and planted is not None else {}
+        )
+        scores = {BLIND: Score(values=values, more={k: v for k, v in more.items() if k != "attribution"})}
+        if beside:
+            scores["planted_truth"] = Score(values=planted, better="higher", controls=beside)
+        finding = randomized_weights(replace(record, scores=scores))
+        return finding.says if finding.status == "does_not_meet" else ""
