@@ -20,8 +20,8 @@ from labkit.models.classifier import Classifier
 Realise = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # States held at once, so that memory does not grow with the number of rows.
 HELD = 1 << 20
-# Random states drawn for a row at a time.
-DRAWN = 32
+# Random states drawn for a row at a time, and states looked at before asking whether one does.
+DRAWN, LOOKED_AT = 32, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +204,8 @@ def _look_at_all(
     price = total[np.arange(len(options)), state].sum(1)
     state = state[np.argsort(price, kind="stable")]  # the cheapest first, so that the dear ones need not be asked for
     rows = np.full(len(state), row)
-    for start in range(0, len(state), ask.run.batch_size):
-        at_once = slice(start, start + ask.run.batch_size)
+    for start in range(0, len(state), LOOKED_AT):
+        at_once = slice(start, start + LOOKED_AT)
         _offer(ask, moves, rows[at_once], state[at_once], settings, found)
         if np.isfinite(found.price[row]):
             return
@@ -222,6 +222,7 @@ def _by_level(
 ) -> None:
     """One unit more at each level. What can no longer become cheaper than the best leaves, and with it its row."""
     n, units, many = moves.shape
+    rows = rows[moves.most[rows] > 0]
     row, state, price = rows, np.zeros((len(rows), units), np.int16), np.zeros(len(rows))
     plain = np.zeros(n)
     plain[rows] = ask.leads(moves, row, state)

@@ -30,8 +30,7 @@ def figure(record: Counterfactuals) -> go.Figure:
             if record.modality == "image":
                 picture(result, values.mean(0), DIVERGING if col == 3 else GREY, (row, col))
             else:
-                for channel in _moved(before, after):
-                    line(result, np.atleast_2d(values)[channel], (row, col), COLOURS[col == 3], f"channel {channel}")
+                line(result, np.atleast_2d(values)[_moved(before, after)], (row, col), COLOURS[col == 3], "value")
         _curve(result, record, i, row)
     result.update_xaxes(title_text="regions changed", row=len(shown), col=4)
     return result
@@ -51,9 +50,9 @@ def _titles(record: Counterfactuals, i: int) -> tuple[str, str, str, str]:
     )
 
 
-def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _moved(before: np.ndarray, after: np.ndarray) -> int:
     """The channel that changes most, or the only one."""
-    return np.array([np.abs(np.atleast_2d(after - before)).sum(1).argmax()])
+    return int(np.abs(np.atleast_2d(after - before)).sum(1).argmax())
 
 
 def _curve(result: go.Figure, record: Counterfactuals, i: int, row: int) -> None:
@@ -61,3 +60,4 @@ def _curve(result: go.Figure, record: Counterfactuals, i: int, row: int) -> None
     trace = go.Scatter(x=np.arange(len(curve)), y=curve, mode="lines+markers", line={"color": COLOURS[0]})
     result.add_trace(trace, row=row, col=4)
     result.update_yaxes(range=[0, 1.02], row=row, col=4)
+    result.update_xaxes(tickvals=np.arange(0, len(curve), max(1, len(curve) // 4)).tolist(), row=row, col=4)

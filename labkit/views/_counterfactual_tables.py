@@ -24,13 +24,14 @@ def figure(record: Counterfactuals, ways: list[Way]) -> go.Figure:
     shown = [i for i in range(len(record)) if record.found[i].any()][:SHOWN] or [0]
     lines = [max(1, int(record.edited[i].sum())) for i in shown]
     titles = [_title(record, i) for i in shown]
-    heights = [line + 1.6 for line in lines] + [len(ways) + 1.2]
+    heights = [*(line + 1.6 for line in lines), 0.6, len(ways) + 1.2]
     result = make_subplots(
-        len(shown) + 1,
+        len(shown) + 2,
         1,
         subplot_titles=[*titles, "share of rows without a way, at most (95 % interval)"],
+        specs=[*[[{}]] * len(shown), [None], [{}]],
         row_heights=heights,
-        vertical_spacing=0.36 / (len(shown) + 1) ** 1.2,
+        vertical_spacing=0.3 / (len(shown) + 2),
     )
     title = f"What would have to change: the first {len(shown)} of {len(record)} rows"
     result.update_layout(base(title, height=150 + int(27 * sum(heights)) + 46 * len(shown)).layout)
@@ -39,7 +40,7 @@ def figure(record: Counterfactuals, ways: list[Way]) -> go.Figure:
     for row, i in enumerate(shown, start=1):
         _changes(result, record, i, row)
     result.update_xaxes(title_text="share of training rows that are less", row=len(shown), col=1)
-    _without(result, ways, len(shown) + 1)
+    _without(result, ways, len(shown) + 2)
     return result
 
 
@@ -108,7 +109,7 @@ def _without(result: go.Figure, ways: list[Way], row: int) -> None:
         mode="markers",
         error_x=errors(value[known], low[known], high[known]),
         marker={"size": 9, "color": COLOURS[1], "symbol": "square"},
-        text=[share(v, a, b) for v, a, b in zip(value[known], low[known], high[known])],
+        text=[f"{share(v, w.low, w.high)}; median price {w.price:.2f}" for v, w in zip(value, ways) if w.n],
         hoverinfo="text",
         showlegend=False,
         row=row,

@@ -13,6 +13,7 @@ from labkit.core.intervals import wilson
 from labkit.core.words import share
 from labkit.records.counterfactuals import Counterfactuals
 from labkit.views import _counterfactual_inputs, _counterfactual_tables, _counterfactual_texts
+from labkit.views._style import base
 
 
 class Way(NamedTuple):
@@ -31,6 +32,8 @@ def figure(record: Counterfactuals) -> go.Figure:
     """Tables: each changed column before and after, on the scale of training rows, over the share without a way by group.
     Images, sound and series: the input, the changed one, the difference and the target's probability change by change.
     Texts: the words, those left out struck through, those put in their place beneath."""
+    if not len(record):
+        return base("Every row has the target already")
     if record.modality == "tabular":
         return _counterfactual_tables.figure(record, ways(record))
     if record.modality == "text":
