@@ -24,7 +24,7 @@ import labkit as lk
 from labkit.core import registry
 from labkit.core.method import needs, params
 
-QUICK = {"kernel_shap": {"samples": 64}, "smoothgrad": {"samples": 4}}
+QUICK = {"kernel_shap": {"max_samples": 64}, "smoothgrad": {"samples": 4}}
 
 
 class Words(nn.Module):
@@ -272,7 +272,7 @@ def exact_shapley(x: np.ndarray) -> np.ndarray:
 def test_kernel_shap_is_exact_shapley_within_its_sampling_error():
     x = np.random.default_rng(4).normal(1, 1, (2, 8))
     truth = np.stack([exact_shapley(row) for row in x])
-    draws = np.stack([of_function(interacting, x, "kernel_shap", seed=s, samples=600) for s in range(5)])
+    draws = np.stack([of_function(interacting, x, "kernel_shap", seed=s, max_samples=600) for s in range(5)])
     error = draws.std(0, ddof=1)
     assert (np.abs(draws.mean(0) - truth) < 5 * error / np.sqrt(5) + 0.01).all()
     assert error.max() < 0.3
@@ -282,7 +282,7 @@ def test_kernel_shap_is_exact_shapley_within_its_sampling_error():
 def test_kernel_shap_gives_nothing_to_features_that_equal_the_baseline_and_all_to_a_single_one():
     x = np.zeros((2, 8))
     x[0, 7], x[1, :2] = 3, 2
-    values = of_function(interacting, x, "kernel_shap", samples=200)
+    values = of_function(interacting, x, "kernel_shap", max_samples=200)
     np.testing.assert_allclose(values[0], [0] * 7 + [3], atol=1e-5)
     np.testing.assert_allclose(values[1], [2, 2] + [0] * 6, atol=0.3)
     assert values[1].sum() == pytest.approx(4, abs=1e-3)
@@ -290,7 +290,7 @@ def test_kernel_shap_gives_nothing_to_features_that_equal_the_baseline_and_all_t
 
 def test_kernel_shap_shares_a_superpixel_out_evenly(cnn, digits):
     x = digits.test.x[:2]
-    values = attribution(cnn, x, "kernel_shap", cells=4, samples=200)
+    values = attribution(cnn, x, "kernel_shap", cells=4, max_samples=200)
     for i in range(2):
         for top in range(0, 8, 2):
             for left in range(0, 8, 2):
@@ -302,6 +302,6 @@ def test_kernel_shap_shares_a_superpixel_out_evenly(cnn, digits):
 
 def test_a_row_is_explained_alone(mlp, digits):
     """Captum's sampling methods can treat rows together; the first row must not change with its company."""
-    alone = attribution(mlp, digits.test.x[:1], "kernel_shap", samples=64)
-    together = attribution(mlp, digits.test.x[:4], "kernel_shap", samples=64)
+    alone = attribution(mlp, digits.test.x[:1], "kernel_shap", max_samples=64)
+    together = attribution(mlp, digits.test.x[:4], "kernel_shap", max_samples=64)
     np.testing.assert_allclose(alone[0], together[0], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Kernel SHAP: Shapley values from a weighted regression on sampled coalitions, by Captum."""
+"""Kernel SHAP: Shapley values from a weighted regression on sampled coalitions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._passes import score
+from labkit.attributions._coalitions import Games, Shares, credited, doubling, games, in_rounds
+from labkit.attributions._regions import regions
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
+
+FIRST = 16  # sampled pairs before errors are looked at
+GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly however many there are
 
 
 def kernel_shap(
@@ -18,72 +22,101 @@ def kernel_shap(
     x: Tensor,
     target: Tensor,
     baseline: Tensor,
+    features: Tensor | None,
     generator: Draws,
     batch_size: int,
     *,
-    samples: Annotated[int, Range(10, 100_000, log=True), "coalitions drawn for each row"] = 512,
+    tolerance: Annotated[
+        float, Range(1e-4, 1, log=True), "standard error at which a row is done, of its change"
+    ] = 0.02,
+    max_samples: Annotated[int, Range(16, 65536, log=True), "coalitions after which a row is left as it is"] = 2048,
     cells: Annotated[int, Range(1, 64), "superpixels along each side, for images"] = 7,
-) -> Annotated[Tensor, "complete"]:
-    """Shapley values of the target's logit, with absent features at the baseline's values (Lundberg and Lee, 2017,
-    arXiv 1705.07874), by Captum's KernelShap.
+) -> Annotated[tuple[Tensor, dict[str, Tensor]], "complete"]:
+    """Shapley values of the target's score, with absent features at the baseline's values (Lundberg and Lee, 2017,
+    arXiv 1705.07874).
 
-    A feature is one entry (a column, also a categorical one; a token), in images one of ``cells`` x ``cells``
-    rectangles over all channels, whose value is shared out evenly. Features that equal the baseline get exactly 0 and
-    take no part in the regression. Each row is a regression of its own, with its own draws: rows never meet in one.
+    Coalitions come in pairs of complements, which leaves out all interactions of two (Covert and Lee, 2021, arXiv
+    2012.01536): those of one feature against the others each once, the rest by chance until the largest standard error
+    is at most ``tolerance`` of the score's change; or all coalitions where these are few enough, and then the values are
+    exact. Rows with as many features share the coalitions and one factorisation, each with its features in an order
+    of its own.
+
+    A feature is as ``features`` says; else a column, a word, in images one of ``cells`` x ``cells`` rectangles over all
+    channels, in signals one of at most ``cells`` squared stretches. Its value is shared out evenly among its entries.
+    Features that equal the baseline get exactly 0 and take no part.
 
     Returns:
-        Like x, in logits, adding up to the output's change. Sampling error falls with the root of ``samples``.
+        Like x, in units of the score, adding up to its change from baseline to x; the ``standard_error`` of each value,
+        from the regression's residuals, and the ``samples`` that each row took: at least two for each feature and 32.
     """
-    regions = _regions(x.shape[1:], cells).to(x.device)
-    values = [
-        _one(model, x[i : i + 1], target[i : i + 1], baseline[i : i + 1], regions, seed, samples, batch_size)
-        for i, seed in enumerate(generator.seeds())
-    ]
-    return torch.cat(values)
+
+    def solve(game: Games) -> Shares:
+        m, everyone = game.players, 2**game.players - 2
+        least = 2 * (m + FIRST)
+        exact = everyone <= max(max_samples, least)
+        most = min(everyone, max_samples - everyone) if exact else max(max_samples, least)
+        if most < least:
+            return game.exact()
+        credit, error, samples = _sampled(game, doubling(max(FIRST, 2 * m), most // 2 - m), tolerance)
+        late = (error.amax(1) > tolerance * game.change.abs()).nonzero()[:, 0]
+        if exact and len(late):
+            credit[late], error[late], more = game.part(late).exact()
+            samples[late] += more
+        return credit, error, samples
+
+    start = games(model, x, target, baseline, regions(model, x, features, cells), generator, batch_size)
+    return credited(x, start, solve)
 
 
-def _one(
-    model: Classifier,
-    x: Tensor,
-    target: Tensor,
-    baseline: Tensor,
-    regions: Tensor,
-    seed: int,
-    samples: int,
-    batch_size: int,
-) -> Tensor:
-    """The values of one row."""
-    from captum.attr import KernelShap
+def _sampled(game: Games, counts: tuple[int, ...], tolerance: float) -> Shares:
+    """Credits by regression on the pairs of single features and ``counts`` of the others."""
+    m, design = game.players, _design(game.players, counts[-1]).to(game.x.device)
 
-    differs = x[0] != baseline[0]
-    features = regions[differs].unique()
-    change = score(model(torch.cat([x, baseline])), target)
-    values = torch.zeros(x.shape, dtype=change.dtype, device=x.device)
-    if len(features) < 2:  # a single player takes all; the regression needs two
-        values[0][differs] = (change[0] - change[1]) / max(1, int(differs.sum()))
-        return values
-    # entries that equal the baseline join the first feature, where they change nothing
-    mask = torch.where(differs, torch.searchsorted(features, regions), 0)
-    devices = [x.device] if x.is_cuda else []
-    with torch.random.fork_rng(devices), torch.no_grad():
-        torch.manual_seed(seed)
-        fitted = KernelShap(model).attribute(
-            x,
-            baselines=baseline,
-            target=int(target),
-            feature_mask=mask[None],
-            n_samples=samples,
-            perturbations_per_eval=batch_size,
-            return_input_shape=False,
-        )[0]
-    sizes = torch.bincount(mask[differs], minlength=len(features))
-    values[0][differs] = (fitted.to(values) / sizes)[mask[differs]]
-    return values
+    def grow(rows: Tensor, known: Tensor | None, done: int, count: int) -> Tensor:
+        """(rows, pairs) the score of each coalition minus that of its complement."""
+        fresh = design[0 if known is None else m + done : m + count]
+        worth = game.part(rows).values(
+            2 * len(fresh), lambda _, number: fresh[number % len(fresh)] ^ (number >= len(fresh))[:, None]
+        )
+        pairs = worth[:, : len(fresh)] - worth[:, len(fresh) :]
+        return pairs if known is None else torch.cat([known, pairs], 1)
+
+    def read(rows: Tensor, pairs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        return _regression(design[: m + count], pairs, game.change[rows])
+
+    credit, error, used = in_rounds(game.change, counts, grow, read, tolerance)
+    return credit, error, 2 * (m + used)
 
 
-def _regions(shape: torch.Size, cells: int) -> Tensor:
-    """The number of the region to which each entry belongs."""
-    if len(shape) != 3:
-        return torch.arange(shape.numel()).reshape(shape)
-    down, across = (torch.arange(side) * min(cells, side) // side for side in shape[1:])
-    return (down[:, None] * shape[2] + across).expand(shape).contiguous()
+def _design(m: int, count: int) -> Tensor:
+    """(m + count, m) coalitions: single features, then subsets with probabilities as the kernel's weights.
+
+    The first so many of them are the same however many are asked for.
+    """
+    size = torch.arange(2, m - 1)
+    reach = (1 / (size * (m - size)).double()).cumsum(0)
+    at = ((0.5 + GOLDEN * torch.arange(count).double()) % 1) * reach[-1]
+    chosen = size[torch.searchsorted(reach, at).clamp_max(len(size) - 1)]
+    rank = torch.from_numpy(Draws(0, 1).spawn(m).uniform(count, m)[0]).argsort(1).argsort(1)
+    return torch.cat([torch.eye(m, dtype=torch.bool), rank < chosen[:, None]])
+
+
+def _regression(design: Tensor, pairs: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    """Credits (rows, m) that add up to ``change`` and fit the pairs best, and their standard errors.
+
+    Errors are of the sandwich kind, each residual enlarged by its leverage (MacKinnon and White, 1985, doi
+    10.1016/0304-4076(85)90158-7). The single features are no sample and add none.
+    """
+    m, sampled = design.shape[1], len(design) - design.shape[1]
+    sign = 2 * design.double() - 1
+    size = torch.arange(2, m - 1).double()
+    rest = float(((m - 1) / (size * (m - size))).sum())
+    weight = torch.cat([torch.full((m,), 1 / m), torch.full((sampled,), rest / (2 * sampled))]).to(sign)
+    middle = torch.eye(m, dtype=sign.dtype, device=sign.device) - 1 / m  # credits that add up to nothing
+    inverse = torch.linalg.pinv(middle @ (sign.T * weight) @ sign @ middle, hermitian=True)
+    solver = inverse @ sign.T * weight
+    even = change[:, None] / m
+    credit = even + (pairs - even * sign.sum(1)) @ solver.T
+    leverage = weight * ((sign @ inverse) * sign).sum(1)
+    missed = (pairs - credit @ sign.T) / (1 - leverage).clamp_min(1e-6)
+    return credit, (missed[:, m:].square() @ solver.T[m:].square()).sqrt()

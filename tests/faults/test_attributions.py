@@ -150,7 +150,7 @@ Out = namedtuple("Out", "logits hidden")
 @pytest.mark.parametrize("name", ["integrated_gradients", "occlusion", "kernel_shap"])
 def test_a16_outputs_that_are_not_a_tensor(name, mlp, seen, digits):
     x = digits.test.x[:2]
-    options = {"samples": 100} if name == "kernel_shap" else {}
+    options = {"max_samples": 100} if name == "kernel_shap" else {}
     plain = lk.explain(mlp, x, name, evidence=(), **options).attribution
     for f in (lambda n, x: {"logits": n(x)}, lambda n, x: (n(x), x), lambda n, x: Out(n(x), x)):
         assert np.array_equal(lk.explain(seen(f), x, name, evidence=(), **options).attribution, plain)
@@ -226,3 +226,63 @@ def test_a26_an_in_place_activation_first_changes_neither_data_nor_answer(digits
         )
         assert np.array_equal(fault.attribution, twin.attribution), name
         assert np.array_equal(fault.x, x)
+
+
+@pytest.mark.parametrize("name", ["guided_backprop", "deconvolution"])
+def test_a05_every_way_to_call_a_relu_is_the_same_rule(name):
+    from captum.attr import Deconvolution, GuidedBackprop
+
+    class Net(nn.Module):
+        """Two hidden layers, and an activation that is planted."""
+
+        def __init__(self, first, second) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.b, self.c = nn.Linear(6, 32), nn.Linear(32, 32), nn.Linear(32, 3)
+            self.first, self.second = first, second
+
+        def forward(self, x):
+            return self.c(self.second(self.b(self.first(self.a(x)))))
+
+    shared = nn.ReLU()
+    ways = {
+        "functional": (nn.functional.relu, lambda x: nn.functional.relu(x, inplace=True)),
+        "torch": (torch.relu, torch.relu_),
+        "method": (lambda x: x.relu(), lambda x: x.relu_()),
+        "shared": (shared, shared),
+        "in place": (nn.ReLU(inplace=True), nn.ReLU(inplace=True)),
+        "clamp": (lambda x: x.clamp(min=0), lambda x: torch.clamp_min(x, 0)),
+    }
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
+    twin = Net(nn.ReLU(), nn.ReLU())
+    made = {"guided_backprop": GuidedBackprop, "deconvolution": Deconvolution}[name](twin.eval())
+    truth = made.attribute(torch.tensor(x), target=0).numpy()
+    plain = lk.explain(lk.wrap(twin, classes=["a", "b", "c"]), x, "saliency", 0, evidence=(), signed=True).attribution
+    assert not np.allclose(truth, plain, atol=1e-3)
+    for way, (first, second) in ways.items():
+        model = lk.wrap(Net(first, second), classes=["a", "b", "c"])
+        values = lk.explain(model, x, name, target=0, evidence=()).attribution
+        np.testing.assert_allclose(values, truth, atol=1e-6, err_msg=way)
+        again = lk.explain(model, x, "saliency", target=0, evidence=(), signed=True).attribution
+        np.testing.assert_allclose(again, plain, atol=1e-6, err_msg=f"{way}: the rule outlived the call")
+
+
+@pytest.mark.parametrize("name", ["guided_backprop", "deconvolution"])
+def test_a05_a_relu_out_of_reach_and_no_relu_are_refused(name):
+    class Compiled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+            self.body = torch.jit.script(nn.ReLU())
+
+        def forward(self, x):
+            return self.b(self.body(self.a(x)).relu())
+
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    smooth = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    for module, why in ((Compiled(), "out of reach"), (smooth, "without ReLU")):
+        model = lk.wrap(module, classes=["a", "b", "c"])
+        with pytest.raises(lk.Refused, match=why) as refusal:
+            lk.explain(model, x, name)
+        assert "saliency" in refusal.value.instead
+        assert lk.explain(model, x, "saliency", evidence=()).status == "measured"
