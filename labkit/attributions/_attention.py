@@ -109,7 +109,8 @@ def _agreement(weights: Tensor, slope: Tensor, shares: Tensor) -> Tensor:
     sizes = ((shares > 0).to(slope) @ slope.abs().flatten(1)[:, :, None])[:, :, 0]
     found = []
     for row in zip(*(v.detach().double().cpu().numpy() for v in (weights, sizes, shares.sum(2)))):
-        a, b = (rankdata(v[row[2] > 0]) for v in row[:2])
+        # rounded, or the noise of a batch's sums would order equal tokens
+        a, b = (rankdata(np.round(v[row[2] > 0] / max(v.max(), 1e-300), 6)) for v in row[:2])
         known = len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
         found.append(np.corrcoef(a, b)[0, 1] if known else np.nan)
     return torch.tensor(found, dtype=torch.float64)
