@@ -21,14 +21,15 @@ TOLERANCE = 1e-4
 class Layer:
     """A place in a model as a function of its inputs: (n, width) features. ``layer`` makes one.
 
-    A map's features are its channels, each the mean over its places; a sequence's those of its places' vectors. They
-    do not say where something is, and so have one width whatever the input's size.
+    ``pooled``, a map's features are its channels, each the mean over its places; a sequence's those of its places'
+    vectors. They do not say where something is, and have one width whatever the input's size.
 
     Attributes:
         name: of the submodule whose output is taken; "head" for what the last linear layer takes in, "outputs" for the
             model's logits.
         modules: those that are listened to; none for the outputs.
         before: whether their inputs are taken instead of their outputs.
+        pooled: whether the mean over places is taken; otherwise every value is a feature.
         first: whether the channels of a sequence's vectors stand before its places, as behind a 1-D convolution.
     """
 
@@ -36,15 +37,16 @@ class Layer:
     name: str
     modules: tuple[nn.Module, ...] = ()
     before: bool = False
+    pooled: bool = True
     first: bool = False
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(n, width) features and (n, classes) logits; with a graph where gradients are enabled."""
         kept, out = self._run(x, lambda value: value)
-        return torch.cat([self._pooled(v) for v in kept], 1) if kept else out, out
+        return torch.cat([self._flat(v) for v in kept], 1) if kept else out, out
 
     def slopes(self, x: Tensor, target: Tensor) -> Tensor:
-        """(n, width) how fast the target's logit rises when a feature does, at all places of the map alike."""
+        """(n, width) how fast the target's logit rises when a feature does; pooled, at all places of the map alike."""
         with torch.enable_grad():
             kept, out = self._run(x, lambda value: value.detach().requires_grad_())
         if not kept:
@@ -52,14 +54,17 @@ class Layer:
         score = out.gather(1, target[:, None]).sum()
         found = torch.autograd.grad(score, kept, allow_unused=True) if out.requires_grad else [None] * len(kept)
         parts = [torch.zeros_like(v) if s is None else s for v, s in zip(kept, found)]
-        return torch.cat([self._pooled(s) * (s[0].numel() / self._pooled(s).shape[1]) for s in parts], 1)
+        # a feature that is a mean rises by one when every place does
+        return torch.cat([self._flat(s) * (s[0].numel() / self._flat(s).shape[1]) for s in parts], 1)
 
     def _run(self, x: Tensor, keep: Callable[[Tensor], Tensor]) -> tuple[list[Tensor], Tensor]:
         kept: dict[nn.Module, Tensor] = {}
 
         def taken(module: nn.Module, value: Any) -> Tensor:
             if module in kept or not isinstance(value, Tensor) or not value.is_floating_point():
-                given = "a layer that runs several times" if module in kept else f"one that gives no tensor ({value!r:.40})"
+                given = (
+                    "a layer that runs several times" if module in kept else f"one that gives no tensor ({value!r:.40})"
+                )
                 raise Refused(f"features at {self.name!r} of {self.model.name}", given, self._others())
             kept[module] = keep(value)
             return kept[module].clone()  # what follows may work in place
@@ -71,9 +76,9 @@ class Layer:
             raise Refused(f"features at {self.name!r} of {self.model.name}", given, self._others())
         return [kept[m] for m in self.modules], out
 
-    def _pooled(self, values: Tensor) -> Tensor:
-        """(n, width): the mean over places."""
-        if values.ndim <= 2:
+    def _flat(self, values: Tensor) -> Tensor:
+        """(n, width)."""
+        if values.ndim <= 2 or not self.pooled:
             return values.reshape(len(values), -1)
         channels_first = values.ndim > 3 or self.first
         return values.flatten(2).mean(2) if channels_first else values.mean(1)
@@ -82,7 +87,7 @@ class Layer:
         return f"another layer, such as {HEAD!r} (what the last linear layer takes in) or {OUTPUTS!r} (the logits)"
 
 
-def layer(model: Classifier, x: Tensor, name: str = "") -> Layer:
+def layer(model: Classifier, x: Tensor, name: str = "", *, pooled: bool = True) -> Layer:
     """The layer of that name, tried on a few inputs.
 
     Args:
@@ -99,7 +104,7 @@ def layer(model: Classifier, x: Tensor, name: str = "") -> Layer:
     elif name == OUTPUTS:
         found = Layer(model, OUTPUTS)
     elif name in modules:
-        found = Layer(model, name, (modules[name],), first=_one_dimensional(modules[name], model.module))
+        found = Layer(model, name, (modules[name],), pooled=pooled, first=_one_dimensional(modules[name], model.module))
     else:
         raise unknown(f"a layer of {model.name}", name, (HEAD, OUTPUTS, *(n for n in modules if n)))
     _alone_as_together(found, x[:4])
@@ -149,9 +154,7 @@ def _listening(
         # a recurrent layer gives its states and then the last one; attention its values and then its maps
         return (taken(module, out[0]), *out[1:]) if isinstance(out, tuple) else taken(module, out)
 
-    handles = [
-        m.register_forward_pre_hook(entering) if before else m.register_forward_hook(leaving) for m in modules
-    ]
+    handles = [m.register_forward_pre_hook(entering) if before else m.register_forward_hook(leaving) for m in modules]
     try:
         yield
     finally:
@@ -168,8 +171,9 @@ def _one_dimensional(module: nn.Module, whole: nn.Module) -> bool:
 def _alone_as_together(found: Layer, x: Tensor) -> None:
     with torch.no_grad():
         together = found(x)[0]
-        alone = torch.cat([found(x[i : i + 1])[0] for i in range(len(x))])
-    gap = float((together - alone).abs().max())
+        alone = [found(x[i : i + 1])[0] for i in range(len(x))]
+    same = all(a.shape[1] == together.shape[1] for a in alone)
+    gap = float((together - torch.cat(alone)).abs().max()) if same else float("inf")
     if gap > TOLERANCE * (1 + float(together.abs().max())):
         given = f"features that depend on the rest of the batch (by {gap:.2g}), as where texts are cut to its longest"
         raise Refused(f"features at {found.name!r} of {found.model.name}", given, found._others())

@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from labkit.views._maps import GREY
 from labkit.views._style import base
 
+LETTERS = 132  # of the small print that fit over a line of pictures
 Tile = tuple[str, np.ndarray | None]
 
 
@@ -21,7 +22,7 @@ def gallery(title: str, lines: Sequence[Sequence[Tile]], across: int = 0) -> go.
     """
     across = across or max(len(line) for line in lines)
     padded = [[*line, *[("", None)] * (across - len(line))] for line in lines]
-    titles = [text for line in padded for text, _ in line]
+    titles = [short(text, max(10, LETTERS // across)) for line in padded for text, _ in line]
     down = len(padded)
     figure = make_subplots(
         down, across, subplot_titles=titles, horizontal_spacing=0.012, vertical_spacing=0.26 / max(down, 2)

@@ -23,7 +23,7 @@ def figure(record: Influence) -> go.Figure:
         return _dots(record, title)
     lines = []
     for i in range(min(LINES, len(record.pictures))):
-        line: list[Any] = [(f"example: {record.classes[record.label[i]]}", record.pictures[i])]
+        line: list[Any] = [(f"▸ {record.classes[record.label[i]]}", record.pictures[i])]
         for sign, (index, images) in {
             "+": (record.proponent_label, record.proponent_pictures),
             "−": (record.opponent_label, record.opponent_pictures),
@@ -84,8 +84,8 @@ def says(record: Influence) -> str:
     top = size[: max(1, len(size) // 100)].sum() / max(size.sum(), 1e-300)
     states = "the model as it is" if record.checkpoints == 1 else f"{record.checkpoints} checkpoints"
     start = (
-        f"By {states}, {100 * top:.0f} of 100 parts of what {record.trained:,} training examples do to their own loss "
-        "comes from one in a hundred of them"
+        f"By {states}, one in a hundred of {record.trained:,} training examples makes up {100 * top:.0f} % of all their "
+        "influence on themselves"
     )
     if not record.mislabeled:
         return f"{start}; whether influence finds wrong labels was not measured because none are known to be wrong."

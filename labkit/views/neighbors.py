@@ -17,14 +17,14 @@ LINES = 6
 
 
 def figure(record: Neighbors) -> go.Figure:
-    """Images: each input and its neighbors, nearest first, with the label and, where it is another, the model's answer.
-    Others: how far each neighbor is, by whether it has the input's label."""
+    """Images: each input and its neighbors, nearest first, with the label and, behind an arrow, the model's answer where
+    it is another. Others: how far each neighbor is, by whether it has the input's label."""
     title = f"Nearest training examples at {record.layer}: {share(*record.hit)} have the label"
     if record.pictures is None or record.neighbor_pictures is None:
         return _distances(record, title)
     lines = []
     for i in range(min(LINES, len(record.pictures))):
-        own: tuple[str, Any] = (f"input: {_named(record, record.label[i], record.predicted[i])}", record.pictures[i])
+        own: tuple[str, Any] = (f"▸ {_named(record, record.label[i], record.predicted[i])}", record.pictures[i])
         near = zip(record.neighbor_label[i], record.neighbor_predicted[i], record.neighbor_pictures[i])
         lines.append([own, *((_named(record, y, answer), image) for y, answer, image in near)])
     return gallery(title, lines)
@@ -32,7 +32,7 @@ def figure(record: Neighbors) -> go.Figure:
 
 def _named(record: Neighbors, label: int, answer: int) -> str:
     name = record.classes[label]
-    return name if answer == label else f"{name}, taken for {record.classes[answer]}"
+    return name if answer == label else f"{name} → {record.classes[answer]}"
 
 
 def _distances(record: Neighbors, title: str) -> go.Figure:
