@@ -77,7 +77,7 @@ def _moved(found: Attended, batch_size: int) -> list[Tensor]:
 def _zeroed(chosen: Tensor, _run: int, values: Tensor) -> Tensor:
     """Stacked copies of the value vectors, in each of which one token's are zero."""
     copies = values.unflatten(0, (len(chosen), -1)).clone()
-    copies[torch.arange(len(chosen)), :, chosen] = 0
+    copies[torch.arange(len(chosen), device=chosen.device), :, chosen] = 0
     return copies.flatten(0, 1)
 
 
