@@ -34,7 +34,7 @@ class Judged:
 
     def _struck(self, own: np.ndarray, beside: np.ndarray) -> str:
         mine, theirs = _mean(own), _mean(beside)
-        if not np.isfinite(mine).any() or not np.isfinite(theirs).all():
+        if not len(mine) or not np.isfinite(mine).any() or not np.isfinite(theirs).all():
             return "undefined here"
         first, hardest = int(np.nanargmax(mine)), int(theirs.argmax())
         if not mine[first] > theirs[hardest] + 1e-9:
@@ -56,6 +56,8 @@ class Judged:
             own, chance = self.sign[k] * self.values[:, k], self.sign[k] * _mean(self.beside[:, k])[random]
             best = np.nanmax(_mean(own))
             families.setdefault(name.partition(",")[0], []).append(np.nan_to_num((own - chance) / (best - chance)))
+        if not families:
+            return np.zeros((len(self.values), self.values.shape[2]))
         return np.mean([np.mean(parts, 0) for parts in families.values()], 0)
 
 

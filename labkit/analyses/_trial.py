@@ -35,6 +35,7 @@ class Trial:
     out: str
     values: np.ndarray
     scores: Mapping[str, np.ndarray]
+    goes_on: bool = True  # whether other rows may tell more
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Bench:
             raise
         except Exception as error:  # one method that fails must not take the others with it
             cause = f"refused: {error.given}" if isinstance(error, Refused) else f"it fails: {error!r:.200}"
-            return Trial(cause, np.zeros(0), {})
+            return Trial(cause, np.zeros(0), {}, goes_on=False)
         if record.status != "measured":
             return Trial(record.reason, np.zeros(0), {})
         judged = _faithful.Judged(record.attribution, self._attribute(method))

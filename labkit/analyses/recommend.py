@@ -54,7 +54,8 @@ def recommend(
     method has by construction (adding up, a small or smooth map) can put it out, but never ahead, and agreement with
     other methods, shown beside it, counts for nothing. A method that cannot be put to a test has no skill in it.
 
-    The cost of a method is predicted from its first row, and what does not fit is not begun: cheap methods go first.
+    The cost of a method is predicted from its first row, and what does not fit is not begun. Those whose first row scores
+    best go first.
 
     Args:
         data, target, baseline, background: as for ``explain``. With 8 examples or more the choice can be told apart.
@@ -69,7 +70,8 @@ def recommend(
         Refused: what ``explain`` refuses whatever the method; a budget that is not positive; an unknown unit or method.
     """
     _check(budget, unit)
-    names = {registry.label(m): m for m in (registry.names("attributions") if methods is None else methods)}
+    chosen = registry.names("attributions") if methods is None else methods
+    names = {registry.label(m): registry.find("attributions", m) for m in chosen}
     model, target, of = _asking.what_of(model, target, None)
     x, y, about = as_split(data, model)
     asked = f"a recommendation for {model.name}"
