@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from labkit.attributions._rules.functions import MOVES, RULES, Rule
+from labkit.attributions._rules.functions import RULES, Rule
 from labkit.attributions._rules.layers import Layers
+from labkit.attributions._rules.names import MOVES
 from labkit.attributions._rules.signal import (
     carrier,
     is_gate,

@@ -286,3 +286,112 @@ def test_a05_a_relu_out_of_reach_and_no_relu_are_refused(name):
             lk.explain(model, x, name)
         assert "saliency" in refusal.value.instead
         assert lk.explain(model, x, "saliency", evidence=()).status == "measured"
+
+
+def _doubled(module: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for p in module.parameters():
+            p.mul_(2)
+    return module
+
+
+@pytest.mark.parametrize("name", ["deeplift", "lrp"])
+def test_a01_an_activation_in_place_is_handed_back_like_one_that_is_not(name, digits):
+    def net(inplace):
+        torch.manual_seed(0)
+        layers = (
+            nn.Flatten(),
+            nn.Linear(64, 32),
+            nn.ReLU(inplace),
+            nn.Linear(32, 32),
+            nn.ReLU(inplace),
+            nn.Linear(32, 10),
+        )
+        return lk.wrap(_doubled(nn.Sequential(*layers)), classes=digits.classes, bounds=(0, 1))
+
+    fault, twin = (lk.explain(net(inplace), digits.test.x[:8], name, evidence=()) for inplace in (True, False))
+    assert fault.status == twin.status == "measured"
+    np.testing.assert_allclose(fault.attribution, twin.attribution, atol=1e-6)
+
+
+class Pair(nn.Module):
+    """One activation as a function, as modules, or as one module twice."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(64, 32), nn.Linear(32, 32), nn.Linear(32, 10)
+        self.first = nn.ReLU()
+        self.second = self.first if kind == "shared" else nn.ReLU()
+        self.kind = kind
+
+    def forward(self, x):
+        first, second = (torch.relu, torch.relu) if self.kind == "functional" else (self.first, self.second)
+        return self.c(second(self.b(first(self.a(x.flatten(1))))))
+
+
+def _pair(kind: str, digits):
+    torch.manual_seed(0)
+    return lk.wrap(_doubled(Pair(kind)), classes=digits.classes, bounds=(0, 1))
+
+
+def test_a03_deeplift_is_withheld_on_activations_that_are_no_modules(digits):
+    x = digits.test.x[:8]
+    fault, twin = (lk.explain(_pair(kind, digits), x, "deeplift", evidence=()) for kind in ("functional", "modules"))
+    assert fault.status == "not_measured" and "misses" in fault.reason and "integrated_gradients" in fault.reason
+    assert twin.status == "measured" and status(twin, "completeness") == "meets"
+
+
+def test_a02_deeplift_is_refused_on_an_activation_that_runs_twice(digits):
+    with pytest.raises(lk.Refused, match="cannot follow") as refusal:
+        lk.explain(_pair("shared", digits), digits.test.x[:8], "deeplift", evidence=())
+    assert "lrp" in refusal.value.instead
+
+
+@pytest.mark.parametrize("kind", ["functional", "shared"])
+def test_a03_lrp_does_not_ask_how_an_activation_is_written(kind, digits):
+    x = digits.test.x[:8]
+    fault, twin = (lk.explain(_pair(k, digits), x, "lrp", evidence=()) for k in (kind, "modules"))
+    assert np.array_equal(fault.attribution, twin.attribution)
+    assert status(fault, "conservation") == "meets"
+
+
+@pytest.mark.parametrize("pooling", [nn.MaxPool2d, nn.AvgPool2d])
+def test_a25_deeplift_through_pooling_behind_an_activation(pooling, digits):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), pooling(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), pooling(2),
+                        nn.Flatten(), nn.Linear(32, 10))  # fmt: skip
+    model = lk.wrap(net, classes=digits.classes, bounds=(0, 1))
+    x = digits.test.x[:8]
+    start = np.random.default_rng(0).uniform(size=x.shape).astype(np.float32)
+    record = lk.explain(model, x, "deeplift", baseline=start, evidence=())
+    if pooling is nn.AvgPool2d:
+        assert record.status == "measured" and status(record, "completeness") == "meets"
+        return
+    assert record.status == "not_measured" and {f.status for f in lk.check(record)} == {"not_measured"}
+    offered = [name for name in ("integrated_gradients", "kernel_shap") if name in record.reason]
+    assert offered
+    assert lk.explain(model, x, offered[0], baseline=start, evidence=()).status == "measured"
+
+
+@pytest.mark.parametrize("kind", ["attention", "gates"])
+def test_a25_deeplift_through_attention_and_gates_is_withheld_and_lrp_conserves(kind, digits):
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = (
+                nn.MultiheadAttention(8, 2, batch_first=True)
+                if kind == "attention"
+                else nn.LSTM(8, 8, batch_first=True)
+            )
+            self.head = nn.Linear(8, 10)
+
+        def forward(self, x):
+            rows = x.flatten(1, 2)
+            return self.head(self.part(*[rows] * 3)[0].amax(1) if kind == "attention" else self.part(rows)[0][:, -1])
+
+    torch.manual_seed(0)
+    model = lk.wrap(_doubled(Net()), classes=digits.classes, bounds=(0, 1))
+    fault = lk.explain(model, digits.test.x[:8], "deeplift", evidence=())
+    assert fault.status == "not_measured" and "misses" in fault.reason
+    twin = lk.explain(model, digits.test.x[:8], "lrp", evidence=())
+    assert twin.status == "measured" and status(twin, "conservation") == "meets"

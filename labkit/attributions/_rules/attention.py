@@ -32,6 +32,7 @@ def _added(mask: Tensor | None, hides: bool, like: Tensor) -> Tensor | None:
 def scaled_dot_product_attention(
     mode: Propagation,
     function: Any,
+    /,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -50,7 +51,7 @@ def scaled_dot_product_attention(
         return _attend(query, key, value, _added(attn_mask, False, query.detach()), root)[0]
 
 
-def multi_head_attention_forward(mode: Propagation, function: Any, *args: Any, **options: Any) -> Any:
+def multi_head_attention_forward(mode: Propagation, function: Any, /, *args: Any, **options: Any) -> Any:
     bound = inspect.signature(function).bind(*args, **options)
     bound.apply_defaults()
     given = bound.arguments

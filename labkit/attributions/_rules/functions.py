@@ -9,6 +9,18 @@ import torch
 from torch import Tensor
 
 from labkit.attributions._rules import attention, recurrent
+from labkit.attributions._rules.names import (
+    GATES,
+    LINEAR,
+    MIXING,
+    MOVES,
+    PIECEWISE,
+    POINTWISE,
+    PRODUCTS,
+    QUOTIENTS,
+    SCALED,
+    STATISTICS,
+)
 from labkit.attributions._rules.signal import (
     is_gate,
     is_signal,
@@ -27,47 +39,25 @@ if TYPE_CHECKING:
 
 Rule = Callable[..., Any]  # (mode, function, *its arguments) -> its result
 
-# Entries are moved or repeated, never changed.
-MOVES = """clone contiguous reshape view view_as flatten unflatten ravel squeeze unsqueeze transpose permute movedim moveaxis
-swapaxes t T mT H mH adjoint expand expand_as broadcast_to repeat repeat_interleave tile narrow select split chunk
-tensor_split unbind getitem gather index_select take_along_dim roll flip fliplr flipud tril triu diagonal unfold to type
-type_as float double half bfloat16 dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout""".split()
-LINEAR = """sum mean cumsum neg negative positive diff fold avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d
-adaptive_avg_pool2d adaptive_avg_pool3d interpolate pixel_shuffle pixel_unshuffle fft_rfft fft_fft fft_irfft fft_ifft
-view_as_real real imag""".split()
-# Linear in the signals together, and constants are mixed in.
-MIXING = """cat concat concatenate stack hstack vstack where masked_fill pad add sub subtract rsub batch_norm scatter
-scatter_add index_add""".split()
-# Linear in pieces, with nothing at zero: the gradient is the rule, and the largest entry takes all.
-PIECEWISE = """relu leaky_relu prelu abs max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d
-adaptive_max_pool3d amax amin sort topk""".split()
-# One number at a time: the output's relevance goes to its input, but for the value at zero.
-POINTWISE = """gelu silu mish elu selu celu tanh tanhshrink softplus softsign sigmoid logsigmoid hardtanh hardswish
-hardsigmoid relu6 clamp clip clamp_min clamp_max threshold erf sin cos atan exp expm1 log1p sqrt rsqrt reciprocal square
-pow""".split()
-GATES = ("sigmoid", "hardsigmoid")  # from 0 to 1: in a product they weigh the other factor
-PRODUCTS = ("mul", "multiply", "matmul", "mm", "bmm", "mv", "dot", "outer")
 NEAR_ZERO = 1e-4
 
 
-def linear(mode: Propagation, function: Rule, *args: Any, **options: Any) -> Any:
+def linear(mode: Propagation, function: Rule, /, *args: Any, **options: Any) -> Any:
     """What the function makes of the signals, it also makes of what constants are part of them. Constants among its own
     arguments are part of the result."""
     result = function(*args, **options)
-    found = list(signals(result))
-    if not found:
-        return result
-    if mode.current not in MIXING and all(s.kept is None for s in signals((args, options))):  # type: ignore[attr-defined]
-        beside: list[Tensor | None] = [None] * len(found)
-    else:
+    given = _tensors(result)
+    beside: list[Tensor | None] = [None] * len(given)
+    if mode.current in MIXING or any(s.kept is not None for s in signals((args, options))):  # type: ignore[attr-defined]
         with torch.no_grad():
             beside = _tensors(function(*swap(args, kept), **swap(options, kept)))
-    for signal, its in zip(found, beside, strict=True):
-        label(signal, its)
+    for tensor, its in zip(given, beside, strict=True):
+        if is_signal(tensor):
+            label(tensor, its)
     return result
 
 
-def piecewise(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options: Any) -> Any:
+def piecewise(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **options: Any) -> Any:
     """The gradient is the rule; what it makes of constants is its derivative along them."""
     result = function(z, *args, **options)
     (value,) = signals(result)
@@ -84,11 +74,11 @@ def _along(function: Rule, z: Tensor, way: Tensor, args: Any, options: Any) -> T
     return torch.autograd.grad(back, start, way)[0]
 
 
-def _tensors(result: Any) -> list[Tensor | None]:
+def _tensors(result: Any) -> list[Any]:
     return [result] if isinstance(result, Tensor) else list(result)
 
 
-def difference(mode: Propagation, function: Rule, a: Any, b: Any, **options: Any) -> Tensor:
+def difference(mode: Propagation, function: Rule, /, a: Any, b: Any, **options: Any) -> Tensor:
     value = linear(mode, function, a, b, **options)
     constant = next((t for t in (a, b) if isinstance(t, Tensor) and not t.requires_grad), None)
     if constant is not None and constant.shape == value.shape and not value.any() and constant.any():
@@ -96,7 +86,7 @@ def difference(mode: Propagation, function: Rule, a: Any, b: Any, **options: Any
     return value
 
 
-def assign(mode: Propagation, function: Rule, target: Tensor, index: Any, value: Any) -> None:
+def assign(mode: Propagation, function: Rule, /, target: Tensor, index: Any, value: Any) -> None:
     """``target[index] = value``: constants that are written, and those that are written over, ride along."""
     beside = kept(target) if is_signal(target) else target.detach()
     beside = beside.clone()
@@ -105,10 +95,10 @@ def assign(mode: Propagation, function: Rule, target: Tensor, index: Any, value:
     label(target, beside)
 
 
-def pointwise(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options: Any) -> Tensor:
+def pointwise(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **options: Any) -> Tensor:
     """f(0) is constant, the rest is z times a slope that is held fixed. What has no value at zero is a normaliser, and
     constant."""
-    if any(signals((args, options))):
+    if next(signals((args, options)), None) is not None:
         raise mode.refuse(f"{mode.current} of two values that both depend on the input")
     at = z.detach()
     value = function(at, *args, **options)
@@ -123,14 +113,14 @@ def pointwise(mode: Propagation, function: Rule, z: Tensor, *args: Any, **option
     return result
 
 
-def scaled(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options: Any) -> Tensor:
-    """Normalisation without a mean: each entry keeps its relevance."""
+def scaled(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **options: Any) -> Tensor:
+    """Each entry times a constant: it keeps its relevance."""
     value = function(z.detach(), *args, **options)
     slope = over(value, z)
     return settle(lambda v: v * slope, z, value)
 
 
-def product(mode: Propagation, function: Rule, a: Any, b: Any) -> Tensor:
+def product(mode: Propagation, function: Rule, /, a: Any, b: Any) -> Tensor:
     """Signal times constant is linear. Of a signal and a gate the signal takes all (Arras et al., 2017); two signals take
     half each (Achtibat et al., 2024)."""
     if not (is_signal(a) and is_signal(b)):
@@ -143,7 +133,7 @@ def product(mode: Propagation, function: Rule, a: Any, b: Any) -> Tensor:
     return passed(lambda v, w: (function(v, right) + function(left, w)) / 2, a, b)
 
 
-def einsum(mode: Propagation, function: Rule, equation: str, *operands: Any) -> Tensor:
+def einsum(mode: Propagation, function: Rule, /, equation: str, *operands: Any) -> Tensor:
     """As a product of two."""
     given = operands[0] if isinstance(operands[0], list | tuple) else operands
     if len(given) == 1 or sum(map(is_signal, given)) == 1:
@@ -153,17 +143,17 @@ def einsum(mode: Propagation, function: Rule, equation: str, *operands: Any) -> 
     return product(mode, lambda a, b: function(equation, a, b), *given)
 
 
-def quotient(mode: Propagation, function: Rule, a: Any, b: Any, **options: Any) -> Tensor:
+def quotient(mode: Propagation, function: Rule, /, a: Any, b: Any, **options: Any) -> Tensor:
     """What a signal is divided by is a normaliser, and constant."""
     return linear(mode, function, a, b.detach() if isinstance(b, Tensor) else b, **options)
 
 
-def statistic(mode: Propagation, function: Rule, *args: Any, **options: Any) -> Any:
+def statistic(mode: Propagation, function: Rule, /, *args: Any, **options: Any) -> Any:
     """A spread or its inverse, for values to be divided by: constant."""
     return function(*swap(args, Tensor.detach), **options)
 
 
-def extreme(mode: Propagation, function: Rule, a: Tensor, *args: Any, **options: Any) -> Any:
+def extreme(mode: Propagation, function: Rule, /, a: Tensor, *args: Any, **options: Any) -> Any:
     """The larger takes all, also of two tensors."""
     if not args or not isinstance(args[0], Tensor):
         return piecewise(mode, function, a, *args, **options)
@@ -172,7 +162,7 @@ def extreme(mode: Propagation, function: Rule, a: Tensor, *args: Any, **options:
         return torch.where(a.detach() == value, a, args[0])
 
 
-def softmax(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options: Any) -> Tensor:
+def softmax(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **options: Any) -> Tensor:
     """The first order at z, the rest constant (Achtibat et al., 2024, proposition 3.1); or constant, when attention is not
     asked what it attends to."""
     value = function(z.detach(), *args, **options)
@@ -187,12 +177,12 @@ def softmax(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options:
     return settle(first_order, z, value)
 
 
-def log_softmax(mode: Propagation, function: Rule, z: Tensor, *args: Any, **options: Any) -> Tensor:
+def log_softmax(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **options: Any) -> Tensor:
     value, axis = function(z.detach(), *args, **options), _axis(args, options)
     return settle(lambda v: v - (value.exp() * v).sum(axis, keepdim=True), z, value)
 
 
-def log(mode: Propagation, function: Rule, z: Tensor) -> Tensor:
+def log(mode: Propagation, function: Rule, /, z: Tensor) -> Tensor:
     """The first order at z: it has no value at zero."""
     at = z.detach()
     return settle(lambda v: v / at, z, function(at))
@@ -203,18 +193,18 @@ def _axis(args: Any, options: Any) -> int:
     return -1 if axis is None else axis
 
 
-def dense(mode: Propagation, function: Rule, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def dense(mode: Propagation, function: Rule, /, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if is_signal(weight) or is_signal(bias):
         raise mode.refuse("weights that depend on the input")
     return mode.layers.output(mode.layers.dense, torch.nn.functional.linear, x, weight, bias, -1)
 
 
-def addmm(mode: Propagation, function: Rule, bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+def addmm(mode: Propagation, function: Rule, /, bias: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     return dense(mode, function, x, weight.transpose(-1, -2), bias)
 
 
 def convolution(axes: int) -> Rule:
-    def rule(mode: Propagation, function: Rule, input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **options: Any) -> Tensor:  # fmt: skip
+    def rule(mode: Propagation, function: Rule, /, input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **options: Any) -> Tensor:  # fmt: skip
         if is_signal(weight) or is_signal(bias):
             raise mode.refuse("weights that depend on the input")
 
@@ -226,7 +216,7 @@ def convolution(axes: int) -> Rule:
     return rule
 
 
-def layer_norm(mode: Propagation, function: Rule, input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
+def layer_norm(mode: Propagation, function: Rule, /, input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
                bias: Tensor | None = None, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
     """The spread is constant (Ali et al., 2022, arXiv 2202.07304)."""
     axes = tuple(range(-len(normalized_shape), 0))
@@ -234,7 +224,7 @@ def layer_norm(mode: Propagation, function: Rule, input: Tensor, normalized_shap
         return _affine(_standardised(input, axes, eps), weight, bias)
 
 
-def group_norm(mode: Propagation, function: Rule, input: Tensor, num_groups: int, weight: Tensor | None = None,
+def group_norm(mode: Propagation, function: Rule, /, input: Tensor, num_groups: int, weight: Tensor | None = None,
                bias: Tensor | None = None, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
     shape = (-1, *[1] * (input.ndim - 2))
     weight, bias = (None if t is None else t.reshape(shape) for t in (weight, bias))
@@ -243,7 +233,7 @@ def group_norm(mode: Propagation, function: Rule, input: Tensor, num_groups: int
         return _affine(groups.reshape(input.shape), weight, bias)
 
 
-def instance_norm(mode: Propagation, function: Rule, input: Tensor, running_mean: Any = None, running_var: Any = None,
+def instance_norm(mode: Propagation, function: Rule, /, input: Tensor, running_mean: Any = None, running_var: Any = None,
                   weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
                   momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
     if not use_input_stats:
@@ -270,10 +260,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("sub", "subtract", "rsub"), difference),
     **dict.fromkeys(POINTWISE, pointwise),
     **dict.fromkeys(PRODUCTS, product),
-    **dict.fromkeys(("div", "divide", "true_divide"), quotient),
-    **dict.fromkeys(("rdiv", "var", "std", "norm", "vector_norm", "detach", "data"), statistic),
+    **dict.fromkeys(QUOTIENTS, quotient),
+    **dict.fromkeys(STATISTICS, statistic),
     **dict.fromkeys(("max", "min", "maximum", "minimum"), extreme),
-    **dict.fromkeys(("normalize", "rms_norm", "local_response_norm"), scaled),
+    **dict.fromkeys(SCALED, scaled),
     **dict.fromkeys(("conv1d", "conv_transpose1d"), convolution(1)),
     **dict.fromkeys(("conv2d", "conv_transpose2d"), convolution(2)),
     **dict.fromkeys(("conv3d", "conv_transpose3d"), convolution(3)),

@@ -48,7 +48,7 @@ CELLS: dict[str, Cell] = {"lstm": _lstm, "gru": _gru, "rnn_tanh": _tanh, "rnn_re
 def _one_step(kind: str) -> Callable[..., Any]:
     """torch's ``lstm_cell``, ``gru_cell`` and their kin."""
 
-    def rule(mode: Propagation, function: Any, x: Tensor, state: Any, *weights: Any) -> Any:
+    def rule(mode: Propagation, function: Any, /, x: Tensor, state: Any, *weights: Any) -> Any:
         before = tuple(state) if kind == "lstm" else (state,)
         w, u, b, c = (*weights, None, None)[:4]
         with mode:
@@ -61,7 +61,7 @@ def _one_step(kind: str) -> Callable[..., Any]:
 def _all_steps(kind: str) -> Callable[..., Any]:
     """torch's ``lstm``, ``gru`` and their kin, over padded or packed sequences."""
 
-    def rule(mode: Propagation, function: Any, x: Tensor, *args: Any) -> Any:
+    def rule(mode: Propagation, function: Any, /, x: Tensor, *args: Any) -> Any:
         packed = isinstance(args[0], Tensor) and (kind == "lstm" or isinstance(args[1], Tensor))
         sizes = args[0].tolist() if packed else None
         start, weights, biased, layers, _, _, both, *first = args[1:] if packed else args
