@@ -141,6 +141,15 @@ class TestTheCheapestWay:
         small = lk.counterfactuals(both, x, 1, background=known, per_change=0, control=False)
         assert few.changes[0, 0] == 1 and small.changes[0, 0] == 2 and small.cost[0, 0] < few.cost[0, 0]
 
+    def test_what_went_too_far_comes_back(self) -> None:
+        """Years up to 4 look best at first; with the job three are enough, and fewer years passed are cheaper."""
+        score = lambda v: v[:, 0] + 3 * (v[:, 2] == 3) - 5.5  # noqa: E731
+        x = people(20, 3).x.copy()
+        x[:, 0], x[:, 2] = 0, 1
+        data, options = replace(people(20, 3), x=x), {"background": people(120), "target": "yes", "control": False}
+        narrow = lk.counterfactuals(model(score), data, width=1, enumerate_up_to=0, **options)
+        assert (narrow.after[:, 0, [0, 2]] == [3, 3]).all() and (narrow.changes == 2).all()
+
     def test_answers_do_not_depend_on_batches_or_company(self) -> None:
         score, data, known = rough(4), people(24, 7), people(120)
         options = {"background": known, "constraints": TOGETHER, "target": "yes", "count": 2, "enumerate_up_to": 50}
@@ -155,13 +164,14 @@ class TestTheCheapestWay:
 
 
 class TestConstraints:
-    def test_every_rule_is_kept_where_breaking_it_would_be_cheaper(self) -> None:
-        """The model likes whatever is forbidden; what is allowed does as well, for more."""
-        wants = model(lambda v: 9 * v[:, 6] + 3 * v[:, 0] - 2 * v[:, 1] + v[:, 2] - 8)
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_every_rule_is_kept_where_breaking_it_would_be_cheaper(self, sign: int) -> None:
+        """The model likes what is forbidden; what is allowed does as well, for more. No rule is left to the checker."""
+        wants = model(lambda v: 9 * v[:, 6] + sign * (3 * v[:, 0] + 2 * v[:, 1]) + v[:, 2] - (16 if sign > 0 else 6))
         data, known = people(60, 5), people(100)
         rules = {**TOGETHER, "rising": ["years"], "falling": ["debt"], "limits": {"years": (0, 3)}}
         record = lk.counterfactuals(wants, data, "yes", background=known, constraints=rules)
-        assert record.found.any()
+        assert record.found.any() and not record.warnings
         before, after = record.x[record.found[:, 0]], record.after[record.found[:, 0], 0]
         assert (after[:, 6] == before[:, 6]).all() and (after[:, 0] >= before[:, 0]).all()
         assert (after[:, 1] <= before[:, 1]).all() and (after == np.round(after)).all()
@@ -290,6 +300,18 @@ class TestWorth:
         assert finding.status == "does_not_meet" and not broken.found.any()
         assert broken.without.sum() < len(broken), "what random search found is no row without a way"
 
+    def test_random_search_has_as_many_questions(self, monkeypatch: Any) -> None:
+        original, seen = found_module.at_random, []
+
+        def watched(ask: Any, moves: Any, budget: np.ndarray, *more: Any) -> Found:
+            found = original(ask, moves, budget, *more)
+            seen.append(ask.asked - budget)
+            return found
+
+        monkeypatch.setattr(found_module, "at_random", watched)
+        lk.counterfactuals(model(rough(1)), people(30, 3), "yes", background=people(80), enumerate_up_to=0)
+        assert (seen[0] >= 0).all() and (seen[0] < 32).all()
+
     def test_of_real_rows_one_in_twenty_is_outside(self) -> None:
         draw = np.random.default_rng(0)
         shares = []
@@ -350,6 +372,21 @@ class TestPictures:
         whole = lk.counterfactuals(net, data[:4], background=data, features=np.zeros((1, 14, 14), int))
         assert whole.found.all() and (whole.cost > record.cost).all()
         svg(lk.figure(record), name="f")
+
+    def test_a_picture_that_must_change_all_over_does(self) -> None:
+        """Smoothing looks better square by square and leads nowhere; the dark example in every square does it."""
+        draw = np.random.default_rng(0)
+        x = draw.uniform(0.5, 1, (20, 1, 14, 14)).astype(np.float32)
+        x[10:] = draw.uniform(0, 0.02, (10, 1, 14, 14))
+        data = Split(x, np.repeat([1, 0], 10), Schema("image", "y", (1, 14, 14), bounds=(0, 1)), CLASSES, "dark")
+
+        def score(v: Tensor) -> Tensor:
+            part = v.reshape(len(v), 7, 2, 7, 2)
+            smooth, dark = part.var((2, 4)) < 0.01, part.mean((2, 4)) < 0.1
+            return 1 - torch.where(dark.flatten(1).all(1), 2.0, (smooth & ~dark).flatten(1).float().mean(1) * 0.5)
+
+        record = lk.counterfactuals(model(score, bounds=(0, 1)), data[:2], background=data, control=False)
+        assert record.found.all() and (record.changes == 49).all()
 
     def test_a_series_takes_stretches(self) -> None:
         draw = np.random.default_rng(0)

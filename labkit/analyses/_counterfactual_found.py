@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _counterfactual_evidence as evidence
-from labkit.analyses._counterfactual_search import Found, Moves, Question, Settings, at_random, search
+from labkit.analyses._counterfactual_random import at_random
+from labkit.analyses._counterfactual_search import Found, Moves, Question, Settings, search
 from labkit.analyses._counterfactual_table import Table
 from labkit.analyses._counterfactual_ways import Case, Ways
 from labkit.analyses._counterfactual_words import Words

@@ -20,8 +20,8 @@ from labkit.models.classifier import Classifier
 Realise = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # States held at once, so that memory does not grow with the number of rows.
 HELD = 1 << 20
-# Random states drawn for a row at a time, and states looked at before asking whether one does.
-DRAWN, LOOKED_AT = 32, 256
+# States of a row that are looked at together, where all are.
+LOOKED_AT = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,40 +150,12 @@ def search(ask: Question, moves: Moves, free: np.ndarray, settings: Settings) ->
     for start in range(0, len(others), block):
         rows = others[start : start + block]
         _by_level(ask, moves, allowed, total, rows, settings, found)
+        _one_kind(ask, moves, allowed, total, rows[~np.isfinite(found.price[rows])], settings, found)
         _descend(ask, moves, total, rows, settings, found)
     return found
 
 
-def at_random(ask: Question, moves: Moves, budget: np.ndarray, settings: Settings, draws: Draws) -> Found:
-    """The control: the cheapest of random states, with at least as many questions a row as ``budget`` says."""
-    n, units, _ = moves.shape
-    found = Found(np.zeros((n, units), np.int16), np.full(n, np.inf), np.zeros(n, bool))
-    order = np.argsort(~moves.allowed, axis=2, kind="stable")
-    choices = moves.allowed.sum(2)
-    most = np.minimum(moves.most, (choices > 0).sum(1))
-    live, turn = np.flatnonzero((most > 0) & (budget > 0)), 0
-    while len(live):
-        for start in range(0, len(live), max(1, HELD // (DRAWN * units))):
-            rows = live[start : start + max(1, HELD // (DRAWN * units))]
-            state = _drawn(draws[rows].spawn(turn), order[rows], choices[rows], most[rows])
-            _offer(ask, moves, np.repeat(rows, DRAWN), state, settings, found)
-        turn += 1
-        live = live[turn * DRAWN < budget[live]]
-    return found
-
-
-def _drawn(draws: Draws, order: np.ndarray, choices: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """(rows * DRAWN, units) states that change a random number of random units to random alternatives."""
-    rows, units = choices.shape
-    count = 1 + (draws.spawn(0).uniform(DRAWN) * most[:, None]).astype(np.int64)
-    priority = np.where(choices[:, None] > 0, draws.spawn(1).uniform(DRAWN, units), 2.0)
-    chosen = priority.argsort(2, kind="stable").argsort(2) < count[:, :, None]
-    nth = (draws.spawn(2).uniform(DRAWN, units) * choices[:, None]).astype(np.int64)
-    picked = np.take_along_axis(order[:, None], nth[..., None], 3)[..., 0]
-    return np.where(chosen & (choices[:, None] > 0), picked + 1, 0).reshape(rows * DRAWN, units).astype(np.int16)
-
-
-def _offer(
+def offer(
     ask: Question, moves: Moves, rows: np.ndarray, state: np.ndarray, settings: Settings, found: Found
 ) -> np.ndarray:
     """Ask for some states of some rows and keep the best; returns how far the target is ahead in each."""
@@ -206,7 +178,7 @@ def _look_at_all(
     rows = np.full(len(state), row)
     for start in range(0, len(state), LOOKED_AT):
         at_once = slice(start, start + LOOKED_AT)
-        _offer(ask, moves, rows[at_once], state[at_once], settings, found)
+        offer(ask, moves, rows[at_once], state[at_once], settings, found)
         if np.isfinite(found.price[row]):
             return
 
@@ -241,7 +213,6 @@ def _by_level(
         found.keep(row[good], state[good], price[good])
         if level == 1:
             alone[row, where[first]] = np.maximum(lead, -1e30)
-            _by_prefix(ask, moves, alone, total, rows, settings, found)
         level += 1
         on = ~good & (level <= moves.most[row]) & (price + settings.per_change < found.price[row])
         row, state, price, lead = row[on], state[on], price[on], lead[on]
@@ -261,29 +232,25 @@ def _next(alone: np.ndarray, state: np.ndarray, expand: int) -> tuple[np.ndarray
     return np.nonzero(left > -np.inf)
 
 
-def _by_prefix(
+def _one_kind(
     ask: Question,
     moves: Moves,
-    alone: np.ndarray,
+    allowed: np.ndarray,
     total: np.ndarray,
     rows: np.ndarray,
     settings: Settings,
     found: Found,
 ) -> None:
-    """Each unit's best change, the one that helps most alone first and then one more at a time: soon a state that does,
-    which bounds the price of all that follows."""
-    _, units, many = moves.shape
-    rows = rows[~np.isfinite(found.price[rows])]
-    by_unit = alone[rows].reshape(len(rows), units, many)
-    best, lead = by_unit.argmax(2), by_unit.max(2)
-    rank = np.argsort(np.argsort(-lead, axis=1, kind="stable"), axis=1)
-    for step in range(2, units + 1):
-        going = ~np.isfinite(found.price[rows]) & (moves.most[rows] >= step) & ((lead > -np.inf).sum(1) >= step)
-        state = np.where(rank[going] < step, best[going] + 1, 0).astype(np.int16)
-        row = rows[going]
-        good = ask.leads(moves, row, state) >= settings.lead
-        price = np.take_along_axis(total[row[good]], state[good][..., None].astype(np.int64), 2)[..., 0].sum(1)
-        found.keep(row[good], state[good], price)
+    """Where nothing was found: the first alternative of one unit after another until all have it, such as a picture that
+    becomes another one bit by bit."""
+    units = moves.shape[1]
+    state, price = np.zeros((len(rows), units), np.int16), np.zeros(len(rows))
+    for unit in range(units):
+        can = allowed[rows, unit, 0] & ((state > 0).sum(1) < moves.most[rows])
+        state[can, unit], price[can] = 1, price[can] + total[rows[can], unit, 1]
+        on = can & ~np.isfinite(found.price[rows])
+        good = ask.leads(moves, rows[on], state[on]) >= settings.lead
+        found.keep(rows[on][good], state[on][good], price[on][good])
 
 
 def _descend(
