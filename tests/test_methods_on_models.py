@@ -12,7 +12,7 @@ from labkit.core import registry
 from labkit.core.method import needs, params
 from labkit.models.generative import Generative
 
-FEW = {"samples": 8, "max_samples": 16, "steps": 4, "max_steps": 512, "masks": 16, "permutations": 4, "budget": 32}
+FEW = {"samples": 8, "max_samples": 16, "steps": 4, "max_steps": 512, "masks": 16, "anchors": 1, "bends": 2}
 METHODS = lk.names("attributions")
 
 

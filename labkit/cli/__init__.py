@@ -10,28 +10,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from labkit.cli.naming import data_named, method_options, model_and_split, model_named
-from labkit.cli.terminal import STATUSES, Lines, show, summary, tell, tell_layers, writable
+from labkit.cli.examples import attack, data_options, explain, recommend
+from labkit.cli.naming import data_named, model_and_data, model_named
+from labkit.cli.terminal import STATUSES, Lines, summary, tell, tell_layers
 from labkit.core.refused import Refused, unknown
 
 DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
-OPTIONS = click.option("-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
-SEED = click.option("--seed", default=0, show_default=True, help="Of every random draw.")
-
-
-def data_options(command: Any) -> Any:
-    """How a command is told which data to use."""
-    for option in (
-        click.option("--group", "groups", multiple=True, help="A sensitive column of your own table; repeatable."),
-        click.option("--target", help="The column to predict, of your own table."),
-        click.option("--data", "data", help="A data set by name, or a file or folder of your own."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,68 +57,6 @@ def audit(
     report = lk.audit(opened, data_named(data, target, groups), plan, out, rows=rows, listen=Lines())
     summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
-
-
-@cli.command()
-@click.argument("model")
-@click.argument("method", default="integrated_gradients")
-@data_options
-@click.option("--rows", default=8, show_default=True, help="How many test examples.")
-@click.option("--class", "label", type=int, help="The class to explain, by number; by default the predicted one.")
-@click.option("--out", help="A folder for the record, its table and its picture.")
-@OPTIONS
-@SEED
-def explain(
-    model: str,
-    method: str,
-    data: str | None,
-    target: str | None,
-    groups: tuple[str, ...],
-    rows: int,
-    label: int | None,
-    out: str | None,
-    options: tuple[str, ...],
-    seed: int,
-) -> int:
-    """What each input contributes to an answer, by METHOD, and whether that can be believed."""
-    import labkit as lk
-
-    classifier, split = model_and_split(model, data, target, groups, rows)
-    tuned = method_options("attributions", method, options)
-    writable(out)
-    return show(lk.explain(classifier, split, method, target=label, seed=seed, **tuned), out)
-
-
-@cli.command()
-@click.argument("model")
-@click.argument("method", default="pgd")
-@data_options
-@click.option("--rows", default=64, show_default=True, help="How many test examples.")
-@click.option("--eps", type=float, help="The budget, in the data's units.")
-@click.option("--norm", default="linf", show_default=True, help="linf or l2.")
-@click.option("--out", help="A folder for the record, its table and its picture.")
-@OPTIONS
-@SEED
-def attack(
-    model: str,
-    method: str,
-    data: str | None,
-    target: str | None,
-    groups: tuple[str, ...],
-    rows: int,
-    eps: float | None,
-    norm: str,
-    out: str | None,
-    options: tuple[str, ...],
-    seed: int,
-) -> int:
-    """Change inputs within a budget so that the answer turns, by METHOD."""
-    import labkit as lk
-
-    classifier, split = model_and_split(model, data, target, groups, rows)
-    tuned = method_options("attacks", method, options)
-    writable(out)
-    return show(lk.attack(classifier, split, method, eps=eps, norm=norm, seed=seed, **tuned), out)
 
 
 @cli.command()
@@ -195,6 +120,10 @@ def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
     return DONE
 
 
+for command in (explain, recommend, attack):
+    cli.add_command(command)
+
+
 @cli.command("list")
 @click.argument("kind", required=False)
 @click.option("--model", help="The model whose layers are listed, with: list layers.")
@@ -210,8 +139,8 @@ def list_(kind: str | None, model: str | None, data: str | None) -> int:
     if kind == "layers":
         if model is None:
             raise Refused("the layers of a model", "no model", "labkit list layers --model NAME")
-        classifier, split = model_and_split(model, data, None, (), 1)
-        tell_layers(classifier.layers(classifier.tensor(split.x)))
+        classifier, found = model_and_data(model, data, None, (), 1)
+        tell_layers(classifier.layers(classifier.tensor(found.test.x)))
         return DONE
     if model or data:
         raise Refused("--model or --data", f"the kind {kind}", "labkit list layers --model NAME")

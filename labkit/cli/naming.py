@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.core.refused import Refused
 
 if TYPE_CHECKING:
-    from labkit.data.split import Dataset, Split
+    from labkit.data.split import Dataset
     from labkit.models.classifier import Classifier
 
 
@@ -34,16 +35,16 @@ def data_named(name: str | None, target: str | None, groups: tuple[str, ...]) ->
     return lk.data.load(name)
 
 
-def model_and_split(
+def model_and_data(
     model: str, data: str | None, target: str | None, groups: tuple[str, ...], rows: int
-) -> tuple[Classifier, Split]:
-    """A model and the first rows of its test data."""
+) -> tuple[Classifier, Dataset]:
+    """A model and its data, with the first rows of the test part."""
     from labkit.report.subject import subjects
 
     if rows < 1:
         raise Refused(f"--rows {rows}", str(rows), "at least one row")
     (subject,) = subjects(model_named(model), data_named(data, target, groups))
-    return subject.classifier(), subject.split("test", rows)
+    return subject.classifier(), replace(subject.dataset(), test=subject.split("test", rows))
 
 
 def method_options(kind: str, name: str, given: Iterable[str]) -> dict[str, Any]:

@@ -99,6 +99,10 @@ class Dataset:
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.test))
 
+    def background(self, rows: int = 100) -> Split:
+        """So many training rows from all over the training data: they show what inputs usually are."""
+        return self.train[np.linspace(0, len(self.train) - 1, min(rows, len(self.train))).astype(int)]
+
     @property
     def schema(self) -> Schema:
         return self.test.schema

@@ -89,12 +89,61 @@ def robustness_curve(
 
 def explain(subject: Subject, step: Step, seed: int, *, method: str, tune: Mapping[str, Any] | None = None) -> Record:
     split = subject.split(step.split, step.rows)
-    return lk.explain(subject.classifier(), split, method, seed=seed, **(tune or {}))
+    return lk.explain(
+        subject.classifier(), split, method, seed=seed, background=subject.dataset().background(), **(tune or {})
+    )
+
+
+def recommend(subject: Subject, step: Step, seed: int, *, passes: int = 200_000) -> Record:
+    """The budget is in passes: in seconds the answer would depend on the machine."""
+    split, background = subject.split(step.split, step.rows), subject.dataset().background()
+    return lk.recommend(subject.classifier(), split, seed=seed, budget=passes, unit="passes", background=background)
+
+
+def permutation_importance(
+    subject: Subject, step: Step, seed: int, *, metric: str = "accuracy", positive: int | str | None = None
+) -> Record:
+    split = subject.split(step.split, step.rows)
+    return lk.permutation_importance(subject.classifier(), split, metric, positive=positive, seed=seed)
+
+
+def feature_effect(subject: Subject, step: Step, seed: int, *, feature: str, target: int | str | None = None) -> Record:
+    return lk.feature_effect(subject.classifier(), subject.split(step.split, step.rows), feature, target, seed=seed)
+
+
+def surrogate(subject: Subject, step: Step, seed: int, *, depth: int = 4) -> Record:
+    return lk.surrogate(subject.classifier(), subject.dataset(), depth=depth, seed=seed)
+
+
+def counterfactuals(subject: Subject, step: Step, seed: int, *, target: int | str | None = None) -> Record:
+    split, train = subject.split(step.split, step.rows), subject.dataset().train
+    return lk.counterfactuals(subject.classifier(), split, target, background=train, seed=seed)
+
+
+def reasons(
+    subject: Subject, step: Step, seed: int, *, adverse: int | str, population: Any = "passed", most: int = 4
+) -> Record:
+    split, train = subject.split(step.split, step.rows), subject.dataset().train
+    return lk.reasons(subject.classifier(), split, adverse, train, population=population, most=most, seed=seed)
 
 
 RUNNERS: dict[str, Callable[..., Record]] = {
     runner.__name__: runner
-    for runner in (predict, calibration, baselines, generalization_gap, audit_groups, robustness_curve, explain)
+    for runner in (
+        predict,
+        calibration,
+        baselines,
+        generalization_gap,
+        audit_groups,
+        robustness_curve,
+        explain,
+        recommend,
+        permutation_importance,
+        feature_effect,
+        surrogate,
+        counterfactuals,
+        reasons,
+    )
 }
 
 

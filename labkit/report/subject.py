@@ -52,11 +52,15 @@ class Subject:
             return 0
         return int(told["n"])
 
+    def dataset(self) -> Dataset:
+        """Training and test data. Refused when there are only predictions."""
+        if self.data is None:
+            raise Refused(f"the data of {self.name}", "predictions alone", "the model, and a data set for it")
+        return self.data
+
     def split(self, name: str, rows: int = 0) -> Split:
         """The first ``rows`` examples of a part of the data, or all for 0."""
-        if self.data is None:
-            raise Refused(f"the {name} data of {self.name}", "predictions alone", "the model, and a data set for it")
-        part: Split = getattr(self.data, name)
+        part: Split = getattr(self.dataset(), name)
         return part[:rows] if rows else part
 
     def classifier(self) -> Classifier:

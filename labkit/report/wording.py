@@ -35,6 +35,16 @@ DOES_NOT_SHOW = {
     "data share the same fault.",
     "explain": "It shows which inputs this method gives credit to for one answer. It does not show why the model "
     "decided, and it does not protect anybody from a wrong answer.",
+    "recommend": "The most faithful of the methods tried on these examples by these scores. On other examples, or by other "
+    "scores, another one may be.",
+    "permutation_importance": "It says what the score rests on, not what a single answer does; columns that tell of each "
+    "other share their importance.",
+    "feature_effect": "It says what the model's answer does, not what would happen in the world if somebody's value changed.",
+    "surrogate": "The tree is not the model: where the two answer differently, it explains nothing.",
+    "counterfactuals": "A change that turns the model's answer is no advice: it says nothing of whether a person can make "
+    "it, or of what it would cause. Not found does not mean that there is none, unless the page says so.",
+    "reasons": "Factors of the score relative to the population named, not causes. Whether they may be told to a person as "
+    "the reasons is for a person to decide.",
 }
 DOES_NOT_SHOW_OTHERWISE = "It holds for the data, the settings and the model named in this report, and for no others."
 
