@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from labkit.core.draws import Draws
@@ -20,6 +21,7 @@ def areas(
     target: Tensor,
     baseline: Tensor,
     attribution: Tensor,
+    change: Tensor,
     background: Tensor | None,
     generator: Draws,
     batch_size: int,
@@ -30,7 +32,8 @@ def areas(
     """(n,) areas under the curve with the baseline for a fill; the ``curve`` (n, steps + 1), and where there is a
     second fill the area with it, under its name, and the ``difference`` of that from the first."""
     removable = support(x, baseline)
-    rank = order_by(positions(attribution), removable, generator)
+    values = positions(attribution)
+    rank = order_by(_towards(values, change) if model.outputs == "values" else values, removable, generator)
     measure = worth(model, x, target, baseline)
 
     def curve(fill: Tensor) -> Tensor:
@@ -43,6 +46,13 @@ def areas(
         more[name] = _area(curve(fill))
         more["difference"] = more[name] - area
     return area, more
+
+
+def _towards(values: Tensor, change: Tensor) -> Tensor:
+    """What supports the change from baseline to input, where that may be a fall. Maps without a negative value say how
+    much each position matters and not which way: they stay."""
+    signed = (values < 0).any(1)
+    return torch.where((signed & (change < 0))[:, None], -values, values)
 
 
 def _gone(rank: Tensor, removable: Tensor, steps: int, inserted: bool) -> Iterator[Tensor]:

@@ -30,8 +30,8 @@ def infidelity(
     removals: Annotated[int, Range(8, 1000, log=True), "parts taken away, one after the other"] = 48,
 ) -> Annotated[Tensor, "lower"]:
     """The mean squared difference between the attribution's sum over a part of the input and the fall of the target's
-    score when that part takes the baseline's values (Yeh et al., 2019, arXiv 1901.09392), at the scale of the
-    attribution that fits best and as a share of the falls' mean square: so neither the map's scale nor the score's
+    score when that part takes the baseline's values (Yeh et al., 2019, arXiv 1901.09392), at the positive scale
+    of the attribution that fits best and as a share of the falls' mean square: so neither the map's scale nor the score's
     matters.
 
     Parts are squares of an image with any side up to half of it, elsewhere random entries, one to half of the support.

@@ -18,6 +18,7 @@ def insertion(
     target: Tensor,
     baseline: Tensor,
     attribution: Tensor,
+    change: Tensor,
     background: Tensor | None,
     generator: Draws,
     batch_size: int,
@@ -32,5 +33,5 @@ def insertion(
         (n,) areas in [0, 1], higher is better; the ``curve`` (n, steps + 1), the areas with the second fill under its
         name, and their ``difference`` from the first.
     """
-    given = (model, x, target, baseline, attribution, background, generator, batch_size)
+    given = (model, x, target, baseline, attribution, change, background, generator, batch_size)
     return areas(*given, steps=steps, inserted=True)

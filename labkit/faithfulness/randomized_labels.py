@@ -33,9 +33,9 @@ def randomized_labels(
     batch_size: int,
     memory: dict[str, Any],
     *,
-    rows: Annotated[int, Range(16, 10_000, log=True), "background rows to train on, at most"] = 128,
-    epochs: Annotated[int, Range(1, 1000, log=True), "passes over them, at most"] = 100,
-    rate: Annotated[float, Range(1e-5, 1, log=True), "Adam's step"] = 2e-3,
+    rows: Annotated[int, Range(16, 10_000, log=True), "background rows to train on, at most"] = 64,
+    epochs: Annotated[int, Range(1, 1000, log=True), "passes over them, at most"] = 200,
+    rate: Annotated[float, Range(1e-5, 1, log=True), "Adam's step"] = 5e-3,
 ) -> Annotated[tuple[Tensor, dict[str, Tensor]], "costly"]:
     """Spearman's correlation, on the input's support, between the sizes of an attribution and of the same method's on a
     copy of the model that was trained further, all layers, to give background rows permuted labels (Adebayo et al.,

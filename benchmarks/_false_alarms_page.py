@@ -1,0 +1,83 @@
+"""The page that tells of false alarms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from labkit.core.intervals import clopper_pearson
+
+VERDICTS = ("does_not_meet", "inconclusive", "meets", "info")
+
+INTRODUCTION = """# False alarms
+
+How often each check of an explanation accuses a sound one, and how often a planted fault is caught. Made by
+`python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand.
+
+A case is one sound model, one sound method (integrated gradients, occlusion and kernel SHAP take turns) and {examples} of its
+test examples with a hundred background rows. An alarm is a case in which the check says *does not meet* at least once.
+A check that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
+has its own seed and its own examples; models of one family share their data.
+
+The rules of the checks were set while looking at the half `{unseen}` of the seeds; this page tells of the half `{half}`,
+whose models no rule was set by. A measure's accusation must be sure at 1 % over all that its check compares.
+"""
+
+
+def page(results: Any, checks: list[str], half: str, examples: int) -> str:
+    """The whole page, as Markdown."""
+    unseen = "design" if half == "report" else "report"
+    parts = [INTRODUCTION.format(examples=examples, half=half, unseen=unseen)]
+    parts.append("## Sound explanations\n\n" + _sound(results.sound, checks))
+    parts.append("## Planted faults\n\n" + _faulty(results.faulty, checks))
+    parts.append("## Models\n\n" + _models(results.accuracy))
+    if results.alarms:
+        parts.append("## What the alarms said\n\n" + "\n".join(f"* {text}" for text in results.alarms))
+    parts.append(f"{len(results.sound)} sound cases and {sum(map(len, results.faulty.values()))} faulty ones.")
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _sound(cases: list[Any], checks: list[str]) -> str:
+    lines = [
+        "| check | cases judged | alarms | rate | 95 % interval | meets | inconclusive | not measured or does not apply |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for name in checks:
+        said = Counter(found[name] for found in cases)
+        judged = sum(said[verdict] for verdict in VERDICTS)
+        rate, ends = _rate(said["does_not_meet"], judged)
+        rest = len(cases) - judged
+        lines.append(
+            f"| {name} | {judged} | {said['does_not_meet']} | {rate} | {ends} | {said['meets'] + said['info']} | "
+            f"{said['inconclusive']} | {rest} |"
+        )
+    return "\n".join(lines)
+
+
+def _faulty(faults: dict[str, list[Any]], checks: list[str]) -> str:
+    lines = ["| planted explanation | cases | caught | rate | 95 % interval | by |", "|---|---|---|---|---|---|"]
+    for name, cases in faults.items():
+        everyone = [*checks, "withheld"]
+        caught = sum(any(found[check] == "does_not_meet" for check in everyone) for found in cases)
+        by = Counter(check for found in cases for check in everyone if found[check] == "does_not_meet")
+        rate, ends = _rate(caught, len(cases))
+        told = ", ".join(f"{check} {count}" for check, count in by.most_common())
+        lines.append(f"| {name} | {len(cases)} | {caught} | {rate} | {ends} | {told} |")
+    return "\n".join(lines)
+
+
+def _models(accuracy: dict[tuple[str, int], float]) -> str:
+    lines = ["| family | models | test accuracy, least | median |", "|---|---|---|---|"]
+    for family in dict.fromkeys(name for name, _ in accuracy):
+        values = [v for (name, _), v in accuracy.items() if name == family]
+        lines.append(f"| {family} | {len(values)} | {min(values):.3f} | {np.median(values):.3f} |")
+    return "\n".join(lines)
+
+
+def _rate(hits: int, n: int) -> tuple[str, str]:
+    if not n:
+        return "–", "–"
+    low, high = clopper_pearson(hits, n)
+    return f"{hits / n:.1%}", f"{float(low):.1%} to {float(high):.1%}"

@@ -1,0 +1,157 @@
+"""How often each check accuses a sound explanation, and how often it catches a planted fault.
+
+``python -m benchmarks false_alarms [--half report] [--models 400] [--faulty 40] [--write docs/false_alarms.md]``
+
+The rules of the checks were set while looking at the half "design" alone; the page tells of the half "report".
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import labkit as lk
+from benchmarks._false_alarms_page import page
+from benchmarks._sound_models import Family, Sound, families, trained
+from labkit.checks import applies_to
+from labkit.core import registry
+from labkit.core.draws import Draws
+from labkit.models.classifier import Classifier
+from labkit.records.explain import Explanation
+
+METHODS = ("integrated_gradients", "occlusion", "kernel_shap")
+EXAMPLES = 12
+HALVES = {"design": 0, "report": 1_000_000}  # where the seeds of a half begin
+UNJUDGED = {"baseline_stability"}  # says, but passes no verdict
+
+Found = Mapping[str, str]
+
+
+def main() -> None:
+    """Train the models, explain them, count, and print or write the page."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--half", choices=HALVES, default="report")
+    options.add_argument("--models", type=int, default=400)
+    options.add_argument("--faulty", type=int, default=40)
+    options.add_argument("--write", type=Path)
+    asked, _ = options.parse_known_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    began, results, told = time.perf_counter(), Results(), 0.0
+    for family, seeds in shared_out(asked.models, HALVES[asked.half]):
+        faulty = round(asked.faulty * len(seeds) / asked.models)
+        for found in judged(family, seeds, faulty):
+            results.add(*found)
+            if time.perf_counter() - told > 60:
+                told = time.perf_counter()
+                print(f"{len(results.accuracy)} models, {told - began:.0f} s", flush=True)
+    text = page(results, checks(), asked.half, EXAMPLES)
+    print(text)
+    if asked.write:
+        asked.write.write_text(text)
+
+
+class Results:
+    """What every check said of every case."""
+
+    def __init__(self) -> None:
+        self.accuracy: dict[tuple[str, int], float] = {}
+        self.sound: list[Found] = []
+        self.faulty: dict[str, list[Found]] = {}
+        self.alarms: list[str] = []
+
+    def add(self, family: str, number: int, accuracy: float, case: str, found: Found, says: list[str]) -> None:
+        """One explanation: of a sound ``case`` (a method's name) or of a fault."""
+        self.accuracy[family, number] = accuracy
+        if case in METHODS:
+            self.sound.append(found)
+            self.alarms += [f"{family} {number} {case}: {text}" for text in says]
+        else:
+            self.faulty.setdefault(case, []).append(found)
+
+
+def checks() -> list[str]:
+    """The checks that read an Explanation."""
+    return [name for name in lk.names("checks") if applies_to(registry.find("checks", name)) is Explanation]
+
+
+def shared_out(models: int, first: int) -> Iterator[tuple[Family, list[int]]]:
+    """Each family with the seeds of its models."""
+    for family in families():
+        yield family, [first + i for i in range(max(1, round(models * family.share)))]
+
+
+def judged(family: Family, seeds: list[int], faulty: int) -> Iterator[tuple[str, int, float, str, Found, list[str]]]:
+    """One sound explanation of each model, the methods taking turns; of the first ``faulty`` models every fault too."""
+    before: Sound | None = None
+    for number, sound in enumerate(trained(family, seeds)):
+        other = before or sound
+        cases: dict[str, Any] = {METHODS[number % len(METHODS)]: None}
+        if number and number <= faulty:
+            cases |= faults(other.model)
+        for case, function in cases.items():
+            found, says = verdicts(sound, function or case, seeds[number])
+            yield family.name, number, sound.accuracy, case, found, says
+        before = sound
+
+
+def verdicts(sound: Sound, method: Any, seed: int) -> tuple[Found, list[str]]:
+    """The worst that each check says, and its accusations in words."""
+    draw = np.random.default_rng(seed)
+    rows = np.sort(draw.permutation(len(sound.test))[:EXAMPLES])
+    background = sound.train[np.sort(draw.permutation(len(sound.train))[:100])]
+    evidence = [name for name in lk.names("faithfulness") if name not in UNJUDGED]
+    record = lk.explain(sound.model, sound.test[rows], method, seed=seed, evidence=evidence, background=background)
+    findings = lk.check(record, only=checks())
+    order = ("does_not_meet", "inconclusive", "meets", "info", "not_measured", "not_applicable")
+    worst = {
+        name: min((f.status for f in findings if f.check == name), key=order.index, default="not_applicable")
+        for name in checks()
+    }
+    worst["withheld"] = "does_not_meet" if record.status == "not_measured" else "meets"
+    return worst, [str(f) for f in findings if f.status == "does_not_meet"]
+
+
+def faults(other: Classifier) -> dict[str, Callable[..., Any]]:
+    """Explanations that explain nothing, or something else."""
+    whole = registry.find("attributions", "integrated_gradients")
+
+    def random_map(x: Tensor, generator: Draws) -> Tensor:
+        return torch.from_numpy(generator.normal(*x.shape[1:]))
+
+    def input_copy(model: Classifier, x: Tensor, baseline: Tensor) -> Tensor:
+        moved = (model.relax(x)[0] - model.relax(baseline)[0]).abs()
+        return moved if moved.shape == x.shape else moved.sum(-1)
+
+    def edges(model: Classifier, x: Tensor) -> Tensor:
+        seen = model.relax(x)[0]
+        step = torch.diff(seen, dim=x.ndim - 1, prepend=seen.narrow(x.ndim - 1, 0, 1)).abs()
+        return step if step.shape == x.shape else step.sum(-1)
+
+    def other_model(x: Tensor, target: Tensor, baseline: Tensor, batch_size: int) -> Tensor:
+        return _values(whole(other, x, target, baseline, batch_size))
+
+    def does_not_add_up(
+        model: Classifier, x: Tensor, target: Tensor, baseline: Tensor, batch_size: int
+    ) -> Annotated[Tensor, "complete", "relaxed"]:
+        return 1.2 * _values(whole(model, x, target, baseline, batch_size))
+
+    return {
+        "a random map": random_map,
+        "a copy of the input": input_copy,
+        "the input's edges": edges,
+        "the map of another model": other_model,
+        "values a fifth too large": does_not_add_up,
+    }
+
+
+def _values(found: Any) -> Tensor:
+    return found[0] if isinstance(found, tuple) else found
