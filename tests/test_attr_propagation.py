@@ -484,6 +484,8 @@ def test_what_has_no_rule_is_refused_by_its_name():
     refused(lambda m, x: m.b(torch.round(m.a(x))), "the function round")
     refused(lambda m, x: m.b(m.a(x).cumprod(1)), "the function cumprod")
     refused(lambda m, x: m.b(m.a(x) ** m.a(x).abs()), "pow of two values")
+    refused(lambda m, x: m.b((lambda z: z.mul_(z.softmax(1)))(m.a(x))), "in place")
+    refused(lambda m, x: m.b(m.a(x).unsqueeze_(1)).squeeze(1), "unsqueeze_, which changes a shape")
     refused(lambda m, x: functional.linear(m.a(x), m.b.weight * m.a(x).mean()), "weights that depend on the input")
     step = lambda z: (z > 0).float() + (z - z.detach())  # noqa: E731
     refused(lambda m, x: m.b(step(m.a(x))), "stands in for a jump")
@@ -538,12 +540,27 @@ def test_lrp_of_an_assignment_a_mask_and_a_maximum():
     def f(m, x):
         out = torch.ones(len(x), 4)
         out[:, 1:] = torch.where(x[:, 1:] > 0, m.a(x)[:, 1:], 0.5)
+        out = out + functional.glu(torch.cat([out, x], 1)) - x.logsumexp(1, keepdim=True)
+        out = out.index_put((torch.arange(len(x)), torch.zeros(len(x), dtype=torch.int64)), torch.tensor(0.3))
         out = torch.maximum(out, torch.full_like(out, 0.2)) + torch.log(1 + x.square()).cumsum(1)
         return torch.einsum("ni,ij->nj", functional.pad(out, (1, 1), value=0.1), m.b.weight.T.repeat(2, 1)[:6])
 
     torch.manual_seed(12)
     values, facts = relevance(wrapped(Flow(f, a=nn.Linear(4, 4), b=nn.Linear(4, 3))), torch.randn(5, 4))
     assert values.abs().max() > 0.01 and facts["bias"].abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_precision_is_the_models(kind):
+    torch.manual_seed(14)
+    parts = (nn.Linear(6, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 3))
+    x, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    for composite in ("gamma", "z_plus", "flat"):
+        whole, facts = lrp(wrapped(nn.Sequential(*parts).float()), x, target, composite=composite)
+        values, other = lrp(wrapped(nn.Sequential(*parts).to(kind)), x.to(kind), target, composite=composite)
+        assert values.dtype == kind
+        torch.testing.assert_close(values.float(), whole, atol=0.05, rtol=0.05)
+        torch.testing.assert_close(other["bias"].float(), facts["bias"], atol=0.05, rtol=0.05)
 
 
 # --- DeepLIFT

@@ -33,6 +33,7 @@ from labkit.core.refused import Refused
 
 Attention = Literal["shared", "value"]
 SCALES = {"add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "batch_norm"}
+NOTHING = 1e-6  # a difference of logits that is rounding, however small they are
 INSTEAD = "integrated_gradients, input_x_gradient, occlusion or kernel_shap"
 
 
@@ -60,12 +61,21 @@ class Propagation(TorchFunctionMode):
                 "a part that is computed out of sight (an autograd function of its own, a compiled script)"
             )
 
+    def backward(self, logit: Tensor, *sources: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the rows' logits; None for a source that they do not depend on."""
+        try:
+            return torch.autograd.grad(logit.sum(), sources, allow_unused=True)
+        except RuntimeError as error:
+            if "inplace operation" not in str(error):
+                raise
+            raise self.refuse("a function in place, on values that a gradient needs") from None
+
     def check_sum(self, relevance: Tensor, bias: Tensor, logit: Tensor) -> None:
         """Refuse relevance that was lost or made on the way, beyond what rounding may do."""
         parts = relevance.flatten(1).double()
         missed = (parts.sum(1) + bias - logit).abs()
         size = parts.abs().sum(1) + bias.abs() + logit.abs()
-        if bool((missed > torch.finfo(relevance.dtype).eps ** 0.5 * size).any()):
+        if bool((missed > torch.finfo(relevance.dtype).eps ** 0.5 * size + NOTHING).any()):
             raise self.refuse(f"a part whose relevance is not that of its output (by {float(missed.max()):.2g})")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -87,7 +87,7 @@ def lrp(
     bias = score(kept(out) if out.requires_grad else out, target)
     relevance = torch.zeros_like(z)
     if logit.requires_grad:
-        slope, shared = torch.autograd.grad(logit.sum(), (z, ones), allow_unused=True)
+        slope, shared = mode.backward(logit, z, ones)
         for part in (None if slope is None else z.detach() * slope, shared):
             relevance = relevance if part is None else relevance + part
     logit = logit.detach()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from labkit.attributions._rules import attention, recurrent
+from labkit.attributions._rules import attention, normalisation, recurrent
 from labkit.attributions._rules.names import (
     GATES,
     LINEAR,
@@ -182,6 +182,13 @@ def log_softmax(mode: Propagation, function: Rule, /, z: Tensor, *args: Any, **o
     return settle(lambda v: v - (value.exp() * v).sum(axis, keepdim=True), z, value)
 
 
+def logsumexp(mode: Propagation, function: Rule, /, z: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """The first order at z, by the softmax."""
+    value = function(z.detach(), dim, True)
+    share = (z.detach() - value).exp()
+    return settle(lambda v: (share * v).sum(dim, keepdim), z, value if keepdim else function(z.detach(), dim))
+
+
 def log(mode: Propagation, function: Rule, /, z: Tensor) -> Tensor:
     """The first order at z: it has no value at zero."""
     at = z.detach()
@@ -203,6 +210,12 @@ def addmm(mode: Propagation, function: Rule, /, bias: Tensor, x: Tensor, weight:
     return dense(mode, function, x, weight.transpose(-1, -2), bias)
 
 
+def glu(mode: Propagation, function: Rule, /, input: Tensor, dim: int = -1) -> Tensor:
+    with mode:
+        signal, gate = input.chunk(2, dim)
+        return signal * torch.sigmoid(gate)
+
+
 def convolution(axes: int) -> Rule:
     def rule(mode: Propagation, function: Rule, /, input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **options: Any) -> Tensor:  # fmt: skip
         if is_signal(weight) or is_signal(bias):
@@ -214,44 +227,6 @@ def convolution(axes: int) -> Rule:
         return mode.layers.output(mode.layers.convolution, apply, input, weight, bias, -1 - axes)
 
     return rule
-
-
-def layer_norm(mode: Propagation, function: Rule, /, input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
-               bias: Tensor | None = None, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
-    """The spread is constant (Ali et al., 2022, arXiv 2202.07304)."""
-    axes = tuple(range(-len(normalized_shape), 0))
-    with mode:
-        return _affine(_standardised(input, axes, eps), weight, bias)
-
-
-def group_norm(mode: Propagation, function: Rule, /, input: Tensor, num_groups: int, weight: Tensor | None = None,
-               bias: Tensor | None = None, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
-    shape = (-1, *[1] * (input.ndim - 2))
-    weight, bias = (None if t is None else t.reshape(shape) for t in (weight, bias))
-    with mode:
-        groups = _standardised(input.reshape(len(input), num_groups, -1), (-1,), eps)
-        return _affine(groups.reshape(input.shape), weight, bias)
-
-
-def instance_norm(mode: Propagation, function: Rule, /, input: Tensor, running_mean: Any = None, running_var: Any = None,
-                  weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True,
-                  momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Tensor:  # fmt: skip
-    if not use_input_stats:
-        return linear(
-            mode, torch.batch_norm, input, weight, bias, running_mean, running_var, False, momentum, eps, False
-        )
-    return group_norm(mode, function, input, input.shape[1], weight, bias, eps)
-
-
-def _standardised(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-    """Divided by a spread that is constant. Run with the rules on."""
-    spread = x.detach().var(axes, correction=0, keepdim=True)
-    return (x - x.mean(axes, keepdim=True)) * (spread + eps).rsqrt()
-
-
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    x = x if weight is None else x * weight
-    return x if bias is None else x + bias
 
 
 RULES: dict[str, Rule] = {
@@ -272,11 +247,13 @@ RULES: dict[str, Rule] = {
         "softmax": softmax,
         "log_softmax": log_softmax,
         "log": log,
+        "logsumexp": logsumexp,
+        "glu": glu,
         "linear": dense,
         "addmm": addmm,
         "einsum": einsum,
     },
-    **{"layer_norm": layer_norm, "group_norm": group_norm, "instance_norm": instance_norm},
+    **normalisation.RULES,
     **recurrent.RULES,
     **attention.RULES,
 }

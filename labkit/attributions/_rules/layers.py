@@ -63,7 +63,7 @@ class Layers:
     def _own_sign(self, value: Tensor, shift: Tensor) -> tuple[Mix, Tensor]:
         """How parts count, and what the bias counts."""
         up, half = value > 0, self.gamma / 2
-        sign = torch.where(up, half, -half)
+        sign = torch.where(up, half, -half).to(value)
         own = torch.where(up, shift.clamp_min(0), shift.clamp_max(0))
         return lambda total, sizes: total * (1 + half) + sizes * sign, shift + self.gamma * own
 

@@ -22,7 +22,7 @@ view_as_real real imag"""
 # Linear in the signals together, and constants are mixed in.
 MIXING = _named(
     """cat concat concatenate stack hstack vstack where masked_fill pad add sub subtract rsub batch_norm scatter
-scatter_add index_add _pack_padded_sequence _pad_packed_sequence"""
+scatter_add index_add index_put index_copy masked_scatter _pack_padded_sequence _pad_packed_sequence"""
 )
 # Linear in pieces: the gradient is the rule, and the largest entry takes all.
 PIECEWISE = _named(
