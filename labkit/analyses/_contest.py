@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,18 +17,19 @@ from labkit.core.method import promises
 from labkit.faithfulness._positions import support
 from labkit.faithfulness._ranks import alike
 
+MAPS = 3  # a method's own, a planted truth's and that of random weights
 Scores = Mapping[str, Mapping[str, np.ndarray]]
+T = TypeVar("T")
 
 
 @dataclass
 class Contest:
-    """Each method is tried on the first row, which tells what it costs, then on all rows where that fits.
+    """A method's cost is predicted from its first row; what fits is tried on all rows, and nothing else is begun.
 
     Attributes:
-        controls: the scores of maps that explain nothing; alone: the same of the first row alone.
+        controls: the scores of maps that explain nothing.
         out: why a method is out; trials: those that were judged.
-        predicted, cost: what each method was expected to take, and its passes; seen: the largest share of a prediction
-            that was needed.
+        predicted, cost: what each method was expected to take, and its passes; judging: what the scores of a map take.
     """
 
     first: Bench
@@ -35,12 +37,11 @@ class Contest:
     meter: Meter
     budget: float
     controls: Scores = field(default_factory=dict)
-    alone: Scores = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     predicted: dict[str, float] = field(default_factory=dict)
     cost: dict[str, int] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
-    seen: float = 0.0
+    judging: float = 0.0
 
     @property
     def left(self) -> float:
@@ -53,86 +54,76 @@ class Contest:
         before = self.meter.spent
         self.meter.allow(self.left / (n + 1))
         try:
-            self.alone = self.first.controls()
+            self.first.controls()
             if n * (self.meter.spent - before) > self.left:
                 return False
+            before = self.meter.spent
             self.meter.allow(self.left)
             self.controls = self.whole.controls()
         except Exhausted:
             return False
+        self.judging = (self.meter.spent - before) / len(self.controls)
         return True
 
     def hold(self, methods: Mapping[str, Method]) -> None:
-        """Try every method on the first row, then those that fit on all rows, in the order of that row's scores."""
-        probed = {name: trial for name, method in methods.items() if (trial := self._probe(name, method))}
-        judged = self._judged(probed, self.alone)
-        skill = judged.skill(judged.struck())[:, 0]
-        for i in np.lexsort(([self.predicted[name] for name in probed], -skill)):
-            self._try(judged.methods[i], methods[judged.methods[i]])
+        """Try what fits: methods that promise to add up first, since that can be checked, and among them the cheap ones;
+        but those that take more than their share of what is left have to wait for the others."""
+        for name, method in methods.items():
+            self._probe(name, method)
+        firm = {name: "complete" in promises(registry.find("attributions", methods[name])) for name in self.predicted}
+        waiting = sorted(self.predicted, key=lambda name: (not firm[name], self.predicted[name]))
+        share = self.left / max(1, len(waiting))
+        for name in sorted(waiting, key=lambda name: self.predicted[name] > share):
+            self._try(name, methods[name])
 
-    def _probe(self, name: str, method: Method) -> Trial | None:
-        """The first row's trial, which tells what the method costs; None where it is out."""
+    def _probe(self, name: str, method: Method) -> None:
+        """Explain the first row. The map, a planted truth and random weights each take as much for every row."""
         n, before, left = len(self.whole.case.x), self.meter.spent, self.left
-        trial = self._within(left / (n + 1), self.first, method)
+        trial = self._within(left / n, lambda: self.first.attributed(method))
         if trial is None:
-            self.out[name] = (
-                f"{n} rows like the first take more than the {_amount(left, self.meter.unit)} that were left"
-            )
-        elif not trial.goes_on:
-            self.out[name] = trial.out
+            self.out[name] = f"{n} rows like the first take more than the {_amount(left, self.meter.unit)} that were left"
+        elif isinstance(trial, str):
+            self.out[name] = trial
         else:
-            self.predicted[name] = n * (self.meter.spent - before)
-            return trial
-        return None
+            self.predicted[name] = self.judging + MAPS * n * (self.meter.spent - before)
 
     def _try(self, name: str, method: Method) -> None:
         left, unit = self.left, self.meter.unit
-        expected = self.predicted[name] * self.ratio
-        if expected > left:
-            self.out[name] = f"expected to take {_amount(expected, unit)}, with {_amount(left, unit)} left"
+        if self.predicted[name] > left:
+            wanted = _amount(self.predicted[name], unit)
+            self.out[name] = f"expected to take {wanted}, with {_amount(left, unit)} left"
             return
-        before, passes = self.meter.spent, self.meter.passes
-        trial = self._within(left, self.whole, method)
+        before = self.meter.passes
+        trial = self._within(left, lambda: self.whole.trial(method, self.controls))
         if trial is None:
             self.out[name] = f"stopped after the {_amount(left, unit)} that were left"
         elif trial.out:
             self.out[name] = trial.out
         else:
             self.trials[name] = trial
-        self.cost[name] = self.meter.passes - passes
-        if trial and not trial.out:  # rows together are cheaper than one by one
-            taken = (self.meter.spent - before) / max(self.predicted[name], 1e-9)
-            self.seen = max(self.seen, taken)
+        self.cost[name] = self.meter.passes - before
 
-    @property
-    def ratio(self) -> float:
-        """What share of a prediction is needed: what was seen at most, with a quarter more."""
-        return min(1.0, 1.25 * self.seen) if self.seen else 1.0
-
-    def _within(self, allowed: float, bench: Bench, method: Method) -> Trial | None:
-        """The trial of a method, or None where it takes more than is allowed."""
+    def _within(self, allowed: float, work: Callable[[], T]) -> T | None:
+        """What comes of it, or None where it takes more than is allowed."""
         self.meter.allow(allowed)
         try:
-            trial = bench.trial(method, self.controls if bench is self.whole else None)
+            found = work()
         except Exhausted:
             return None
-        return None if self.meter.exhausted else trial  # a measure may have taken the stop for a refusal
+        return None if self.meter.exhausted else found  # a measure may have taken the stop for a refusal
 
     def judged(self) -> Judged:
         """The scores of all methods that are in, and of the controls."""
-        return self._judged(self.trials, self.controls)
-
-    def _judged(self, trials: Mapping[str, Trial], controls: Scores) -> Judged:
-        beside = next(iter(controls.values()))
-        n = len(next(iter(beside.values())))
-        better = [promises(registry.find("faithfulness", name.partition(",")[0])) for name in beside]
+        scores = list(next(iter(self.controls.values())))
+        better = [promises(registry.find("faithfulness", name.partition(",")[0])) for name in scores]
+        n = len(self.whole.case.x)
         return Judged(
-            methods=tuple(trials),
-            controls=tuple(controls),
-            scores=tuple(beside),
+            methods=tuple(self.trials),
+            controls=tuple(self.controls),
+            scores=scores,
             sign=np.array([-1.0 if "lower" in ends else 1.0 for ends in better]),
-            values=_stacked([trial.scores for trial in trials.values()], beside, n),
-            beside=_stacked(list(controls.values()), beside, n),
+            values=_stacked([trial.scores for trial in self.trials.values()], scores, n),
+            beside=_stacked(list(self.controls.values()), scores, n),
         )
 
     def agreement(self, names: Sequence[str]) -> np.ndarray:
@@ -144,10 +135,10 @@ class Contest:
         return np.array([[float(alike(a, b, where).nanmean()) for b in maps] for a in maps]).reshape(len(maps), len(maps))
 
 
-def _stacked(found: Sequence[Mapping[str, np.ndarray]], scores: Iterable[str], n: int) -> np.ndarray:
+def _stacked(found: Sequence[Mapping[str, np.ndarray]], scores: Sequence[str], n: int) -> np.ndarray:
     nothing = np.full(n, np.nan)
     rows = [[scored.get(name, nothing) for name in scores] for scored in found]
-    return np.array(rows, np.float64).reshape(len(rows), -1, n) if rows else np.zeros((0, len(list(scores)), n))
+    return np.array(rows, np.float64).reshape(len(rows), len(scores), n)
 
 
 def _amount(value: float, unit: str) -> str:

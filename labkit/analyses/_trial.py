@@ -35,7 +35,6 @@ class Trial:
     out: str
     values: np.ndarray
     scores: Mapping[str, np.ndarray]
-    goes_on: bool = True  # whether other rows may tell more
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +79,20 @@ class Bench:
             found |= {f"{name}, {fill}": more[fill].astype(np.float64) for fill in FILLS if fill in more}
         return found
 
-    def trial(self, method: Method, controls: Mapping[str, Mapping[str, np.ndarray]] | None = None) -> Trial:
-        """One method's map, and its scores where it is not out."""
+    def attributed(self, method: Method) -> Explanation | str:
+        """One method's explanation, or why there is none."""
         try:
-            record = self._explained(method)
+            return self._explained(method)
         except Exhausted:
             raise
         except Exception as error:  # one method that fails must not take the others with it
-            cause = f"refused: {error.given}" if isinstance(error, Refused) else f"it fails: {error!r:.200}"
-            return Trial(cause, np.zeros(0), {}, goes_on=False)
-        if record.status != "measured":
-            return Trial(record.reason, np.zeros(0), {})
+            return f"refused: {error.given}" if isinstance(error, Refused) else f"it fails: {error!r:.200}"
+
+    def trial(self, method: Method, controls: Mapping[str, Mapping[str, np.ndarray]]) -> Trial:
+        """One method's map, and its scores where it is not out."""
+        record = self.attributed(method)
+        if isinstance(record, str) or record.status != "measured":
+            return Trial(record if isinstance(record, str) else record.reason, np.zeros(0), {})
         judged = _faithful.Judged(record.attribution, self._attribute(method))
         found = self.scores(judged, [m for m in self.measures if m != BLIND])
         return Trial(self._blind(record, judged, found, controls), record.attribution, found)
@@ -122,12 +124,13 @@ class Bench:
             values, more = self.measures[BLIND].of(judged)
         except Refused:
             return ""
-        planted = found.get("planted_truth")
-        beside = (
-            {"random": Score(values=controls["random"]["planted_truth"])} if controls and planted is not None else {}
-        )
-        scores = {BLIND: Score(values=values, more={k: v for k, v in more.items() if k != "attribution"})}
-        if beside:
-            scores["planted_truth"] = Score(values=planted, better="higher", controls=beside)
+        scores = {
+            BLIND: Score(values=values, more={k: v for k, v in more.items() if k != "attribution"}),
+            "planted_truth": Score(
+                values=found["planted_truth"],
+                better="higher",
+                controls={"random": Score(values=controls["random"]["planted_truth"])},
+            ),
+        }
         finding = randomized_weights(replace(record, scores=scores))
         return finding.says if finding.status == "does_not_meet" else ""

@@ -54,8 +54,8 @@ def recommend(
     method has by construction (adding up, a small or smooth map) can put it out, but never ahead, and agreement with
     other methods, shown beside it, counts for nothing. A method that cannot be put to a test has no skill in it.
 
-    The cost of a method is predicted from its first row, and what does not fit is not begun. Those whose first row scores
-    best go first.
+    The cost of a method is predicted from its first row, and what does not fit is not begun. Methods that promise to add up
+    go first, and cheap ones among them.
 
     Args:
         data, target, baseline, background: as for ``explain``. With 8 examples or more the choice can be told apart.
