@@ -16,8 +16,8 @@ INTRODUCTION = """# False alarms
 How often each check of an explanation accuses a sound one, and how often a planted fault is caught. Made by
 `python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand.
 
-A case is one sound model, one sound method (integrated gradients, occlusion and kernel SHAP take turns) and {examples} of its
-test examples with a hundred background rows. An alarm is a case in which the check says *does not meet* at least once.
+A case is one sound model, one sound method and {examples} of its test examples with a hundred background rows; methods
+take turns ({methods}). An alarm is a case in which the check says *does not meet* at least once.
 A check that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
 has its own seed and its own examples; models of one family share their data.
 
@@ -29,7 +29,7 @@ whose models no rule was set by. A measure's accusation must be sure at 1 % over
 def page(results: Any, checks: list[str], half: str, examples: int) -> str:
     """The whole page, as Markdown."""
     unseen = "design" if half == "report" else "report"
-    parts = [INTRODUCTION.format(examples=examples, half=half, unseen=unseen)]
+    parts = [INTRODUCTION.format(examples=examples, methods=_methods(results.methods), half=half, unseen=unseen)]
     parts.append("## Sound explanations\n\n" + _sound(results.sound, checks))
     parts.append("## Planted faults\n\n" + _faulty(results.faulty, checks))
     parts.append("## Models\n\n" + _models(results.accuracy))
@@ -37,6 +37,10 @@ def page(results: Any, checks: list[str], half: str, examples: int) -> str:
         parts.append("## What the alarms said\n\n" + "\n".join(f"* {text}" for text in results.alarms))
     parts.append(f"{len(results.sound)} sound cases and {sum(map(len, results.faulty.values()))} faulty ones.")
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _methods(turns: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in turns.most_common())
 
 
 def _sound(cases: list[Any], checks: list[str]) -> str:

@@ -15,6 +15,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 import labkit as lk
 from labkit.core import registry
+from labkit.models.attention import Attention
 from labkit.models.classifier import Classifier
 
 TOGETHER = 20  # models of a stack
@@ -27,6 +28,7 @@ class Family:
     Attributes:
         share: of all the models. steps, rate: of Adam, on ``rows`` training rows at a time.
         make: a fresh module. wrapped: what ``labkit.wrap`` must know of it.
+        methods: those that are sound on it and take turns.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Family:
     steps: int = 120
     rate: float = 5e-3
     rows: int = 512
+    methods: tuple[str, ...] = ("integrated_gradients", "occlusion", "kernel_shap", "lrp")
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ def families() -> Iterator[Family]:
 
     for width in (32, 96):
         yield Family(f"digits, dense {width}", 0.15, lambda w=width: dense(64, w, 10), parts(digits), seen)  # type: ignore[misc]
-    yield Family("digits, convolutional", 0.2, small_cnn, parts(digits), seen, steps=80, rate=1e-2, rows=256)
-    for name, share in (("german_mlp", 0.15), ("power_cnn", 0.1)):
+    yield Family("digits, convolutional", 0.15, small_cnn, parts(digits), seen, steps=80, rate=1e-2, rows=256)
+    for name, share in (("german_mlp", 0.1), ("power_cnn", 0.1)):
         recipe = registry.find("recipes", name)()
         data = lk.data.load(recipe.data)
         config = dict(recipe.config) | dict(recipe.from_data(data.train) if recipe.from_data else {})
@@ -75,6 +78,7 @@ def families() -> Iterator[Family]:
         yield Family(data.train.name.split(",")[0], share, lambda b=build, c=config: b(**c), parts(data), known)  # type: ignore[misc]
     yield _tumours()
     yield _reviews()
+    yield _decisive_words()
 
 
 def _tumours() -> Family:
@@ -100,6 +104,16 @@ def _reviews() -> Family:
         "padding": recipe.padding,
     }
     return Family("film reviews", 0.1, lambda: Bag(words), lambda: (data.train, data.test), known, 60, 1e-2, 1024)
+
+
+def _decisive_words() -> Family:
+    """Twelve words of which one decides, attended to as they are: here attention is what the answer comes from."""
+    draw = np.random.default_rng(0)
+    x, y = draw.integers(3, 20, (900, 12)), draw.integers(0, 2, 900)
+    x[np.arange(900), draw.integers(0, 12, 900)] = 1 + y
+    known = {"classes": ("a", "b"), "embedding": "embed"}
+    parts = _Rows(x[:400], y[:400]), _Rows(x[400:], y[400:])
+    return Family("a decisive word", 0.1, Attending, lambda: parts, known, 80, 2e-2, 256, ("attention",))
 
 
 @dataclass(frozen=True)
@@ -136,6 +150,17 @@ class Bag(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         present = (x != 0).to(torch.float32)[..., None]
         return self.head((self.embed(x) * present).sum(1) / present.sum(1).clamp_min(1))
+
+
+class Attending(nn.Module):
+    """One layer of attention over words, and their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix, self.head = nn.Embedding(20, 16), Attention(16, 1, 0.0), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.mix(self.embed(x)).mean(1))
 
 
 def dense(inputs: int, width: int, classes: int) -> nn.Module:
