@@ -27,7 +27,8 @@ def ruled_gradient(model: Classifier, x: Tensor, target: Tensor, rule: Rule, by:
     input was positive too.
 
     ReLUs are met as the model calls them, so modules, functions, shared and in-place ones are alike. Nothing of the
-    model is changed. Other activations keep their own gradient.
+    model is changed. Other activations keep their own gradient. Over an embedding the gradient's size is given, since
+    behind a layer normalisation its entries add up to nothing.
 
     Raises:
         Refused: a model without gradients, without ReLU, or with one that cannot be met, as in a compiled part or a
@@ -47,7 +48,8 @@ def ruled_gradient(model: Classifier, x: Tensor, target: Tensor, rule: Rule, by:
     if not out.requires_grad:
         return torch.zeros_like(z)
     (found,) = torch.autograd.grad(out.sum(), z, allow_unused=True)
-    return torch.zeros_like(z) if found is None else found
+    slope = torch.zeros_like(z) if found is None else found
+    return slope if slope.ndim == x.ndim else slope.abs()
 
 
 class _Ruled(torch.autograd.Function):

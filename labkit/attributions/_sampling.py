@@ -31,6 +31,12 @@ def mean(moments: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return first, ((second - first.square()).clamp_min(0) / (n - 1)).sqrt()
 
 
+def size_of_mean(moments: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The mean's absolute value, and the mean's standard error."""
+    found, error = mean(moments, n)
+    return found.abs(), error
+
+
 def variance(moments: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The variance, and its standard error from the fourth central moment."""
     m1, m2, m3, m4 = moments

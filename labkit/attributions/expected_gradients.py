@@ -70,7 +70,8 @@ def _change(model: Classifier, x: Tensor, target: Tensor, background: Tensor, ba
     """(n,) the target's logit at the input minus its mean over the background in the input's place."""
     with torch.no_grad():
         if model.embedding is None:
-            usual = sum(model(part).double().sum(0) for part in background.split(batch_size)) / len(background)
+            parts = [model(part).double().sum(0) for part in background.split(batch_size)]
+            usual = torch.stack(parts).sum(0) / len(background)
             return score(model(x), target).double() - score(usual.expand(len(x), -1), target)
         others, _ = model.relax(background)
         _, forward = model.relax(x)

@@ -17,6 +17,7 @@ def guided_backprop(model: Classifier, x: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         Like x: no gradient of any function, and in no unit. Activations other than ReLU keep their own gradient.
+        Over an embedding the 1-norm over its width.
 
     Raises:
         Refused: a model without ReLU, or with one out of reach (compiled, or fused with a layer).

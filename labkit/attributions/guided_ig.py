@@ -65,8 +65,8 @@ def _lay(
         length = (goal - nodes[-1]).flatten(1).abs().sum(1)
         for piece in range(1, bends):
             size = gradient(forward, nodes[-1], target).abs()
-            flat = (part.flatten(1) for part in (nodes[-1], goal, size))
-            nodes.append(_piece(*flat, length * (1 - piece / bends), fraction).reshape(start.shape))
+            at, aim, small = (part.flatten(1) for part in (nodes[-1], goal, size))
+            nodes.append(_piece(at, aim, small, length * (1 - piece / bends), fraction).reshape(start.shape))
         nodes.append(goal)
     return torch.stack(nodes)
 

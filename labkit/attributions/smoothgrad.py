@@ -6,8 +6,8 @@ from typing import Annotated
 
 from torch import Tensor
 
-from labkit.attributions._passes import WITHOUT_GRADIENTS, entries
-from labkit.attributions._sampling import noisy_gradients, sample_until
+from labkit.attributions._passes import WITHOUT_GRADIENTS
+from labkit.attributions._sampling import mean, noisy_gradients, sample_until, size_of_mean
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
@@ -29,16 +29,18 @@ def smoothgrad(
     arXiv 1706.03825). The noise is scaled by each row's own range, and the gradient keeps its sign when averaged.
 
     Returns:
-        Like x: logits per unit of the input; over an embedding, per unit of the embedding and summed over its width.
-        Beside it the ``standard_error`` of each entry and how many ``samples`` each row took.
+        Like x: logits per unit of the input; over an embedding, per unit of the embedding and without a sign: the
+        1-norm over its width of the mean gradient, since behind a layer normalisation its entries add up to nothing.
+        Beside it the ``standard_error`` of each entry, over an embedding a bound from above, and how many ``samples``
+        each row took.
     """
     model.require("gradients", by="smoothgrad", instead=WITHOUT_GRADIENTS)
-    noisy = noisy_gradients(model, x, target, generator, noise)
     return sample_until(
-        lambda rows, numbers: entries(noisy(rows, numbers), x[None]),
+        noisy_gradients(model, x, target, generator, noise),
         x,
         tolerance=tolerance,
         samples=samples,
         max_samples=max_samples,
         batch_size=batch_size,
+        estimate=mean if model.embedding is None else size_of_mean,
     )
