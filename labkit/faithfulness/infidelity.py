@@ -25,7 +25,7 @@ def infidelity(
     attribution: Tensor,
     generator: Draws,
     batch_size: int,
-    memory: dict[str, Any],
+    memory: dict[Any, Any],
     *,
     removals: Annotated[int, Range(8, 1000, log=True), "parts taken away, one after the other"] = 48,
 ) -> Annotated[Tensor, "lower"]:

@@ -31,7 +31,7 @@ def randomized_labels(
     background: Tensor | None,
     generator: Draws,
     batch_size: int,
-    memory: dict[str, Any],
+    memory: dict[Any, Any],
     *,
     rows: Annotated[int, Range(16, 10_000, log=True), "background rows to train on, at most"] = 64,
     epochs: Annotated[int, Range(1, 1000, log=True), "passes over them, at most"] = 200,

@@ -25,7 +25,7 @@ def sensitivity_n(
     attribution: Tensor,
     generator: Draws,
     batch_size: int,
-    memory: dict[str, Any],
+    memory: dict[Any, Any],
     *,
     subsets: Annotated[int, Range(8, 1000, log=True), "random subsets of each size"] = 24,
 ) -> Annotated[Tensor, "higher"]:
