@@ -55,7 +55,7 @@ def kept(ask: Question, ways: Any, rows: np.ndarray, made: np.ndarray, draws: Dr
     hits = np.zeros(len(rows))
     for copy in range(COPIES):
         noisy = ways.jitter(made, streams.spawn(copy))
-        hits += ask(rows, lambda at, noisy=noisy: noisy[at])[:, 2] == ask.target[rows]
+        hits += ask(rows, noisy.__getitem__)[:, 2] == ask.target[rows]
     return hits / COPIES
 
 
@@ -65,13 +65,13 @@ def path(ask: Question, moves: Moves, rows: np.ndarray, state: np.ndarray) -> np
     steps = int((state > 0).sum(1).max(initial=0))
     found = np.full((len(rows), steps + 1), np.nan)
     made = np.zeros_like(state)
-    found[:, 0] = ask(rows, lambda at: moves.realise(rows[at], made[at]))[:, 1]
+    found[:, 0] = ask.of(moves, rows, made)[:, 1]
     for step in range(1, steps + 1):
         parent, unit = np.nonzero((state > 0) & (made == 0))
         child = made[parent]
         child[np.arange(len(parent)), unit] = state[parent, unit]
         row = rows[parent]
-        proba = ask(row, lambda at, row=row, child=child: moves.realise(row[at], child[at]))[:, 1]
+        proba = ask.of(moves, row, child)[:, 1]
         order = np.lexsort((-proba, parent))
         best = order[np.unique(parent[order], return_index=True)[1]]
         made[parent[best]], found[parent[best], step] = child[best], proba[best]

@@ -36,7 +36,7 @@ def searched(case: Case, ways: Ways, plan: Settings, count: int, control: bool, 
     out["path"] = (
         np.full((n, 1), np.nan) if isinstance(ways, Table) else _path(again, moves, found[0], out["found"][:, 0])
     )
-    out["before"] = again(np.arange(n), lambda at: case.x[at])[:, 1]
+    out["before"] = again(np.arange(n), case.x.__getitem__)[:, 1]
     return out | {"every": found[0].every, "complete": moves.complete, "queries": queries}
 
 
@@ -64,7 +64,7 @@ def _checked(case: Case, ways: Ways, again: Question, plan: Settings, found: lis
     for j, each in enumerate(found):
         rows = np.flatnonzero(np.isfinite(each.price))
         made, edited, cost = ways.finish(again, rows, each.state[rows], plan.lead)
-        answer = again(rows, lambda at, made=made: made[at])
+        answer = again(rows, made.__getitem__)
         broken = [ways.breaches(case.x[r], made[i]) for i, r in enumerate(rows)]
         if any(broken):
             first = next(b for b in broken if b)

@@ -44,7 +44,9 @@ class Regions:
 
     def moves(self) -> Moves:
         n, units, kinds = len(self.x), int(self.region.max()) + 1, self.fills.shape[1]
-        moved = np.abs(self.fills - self.x[:, None]).reshape(n * kinds, -1).astype(np.float64) / self.spread
+        moved = (
+            np.abs(self.fills - self.x[:, None]).reshape(n * kinds, self.region.size).astype(np.float64) / self.spread
+        )
         member = np.eye(units)[self.region.ravel()]
         cost = (moved @ member).reshape(n, kinds, units).swapaxes(1, 2) / self.region.size
         allowed = np.isfinite(cost) & (cost > 0)

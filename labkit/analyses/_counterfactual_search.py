@@ -102,9 +102,13 @@ class Question:
         with torch.no_grad():
             return batched(self.run, self.what, part, len(rows)).numpy()
 
+    def of(self, moves: Moves, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """(m, 3) the same of states."""
+        return self(rows, lambda at: moves.realise(rows[at], state[at]))
+
     def leads(self, moves: Moves, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
         """(m,) how far the target's logit is ahead in each state."""
-        return self(rows, lambda at: moves.realise(rows[at], state[at]))[:, 0]
+        return self.of(moves, rows, state)[:, 0]
 
 
 @dataclass(eq=False)
@@ -193,32 +197,32 @@ def _by_level(
     found: Found,
 ) -> None:
     """One unit more at each level. What can no longer become cheaper than the best leaves, and with it its row."""
-    n, units, many = moves.shape
+    _, units, many = moves.shape
     rows = rows[moves.most[rows] > 0]
-    row, state, price = rows, np.zeros((len(rows), units), np.int16), np.zeros(len(rows))
-    plain = np.zeros(n)
-    plain[rows] = ask.leads(moves, row, state)
-    alone = np.where(allowed, 0.0, -np.inf).reshape(n, -1)  # how far ahead the target is after each change alone
+    at, state, price = np.arange(len(rows)), np.zeros((len(rows), units), np.int16), np.zeros(len(rows))
+    plain = ask.leads(moves, rows, state)
+    # how far ahead the target is after each change alone
+    alone = np.where(allowed[rows], 0.0, -np.inf).reshape(len(rows), units * many)
     level = 1
-    while len(row):
-        parent, where = _next(alone[row], state, settings.expand if level > 1 else 0)
+    while len(at):
+        parent, where = _next(alone[at], state, settings.expand if level > 1 else 0)
         unit, pick = np.divmod(where, many)
         child = state[parent]
         child[np.arange(len(parent)), unit] = pick + 1
-        row, price = row[parent], price[parent] + total[row[parent], unit, pick + 1]
-        first = _unlike(row, child)
-        row, state, price = row[first], child[first], price[first]
-        lead = ask.leads(moves, row, state)
+        at, price = at[parent], price[parent] + total[rows[at[parent]], unit, pick + 1]
+        first = _unlike(at, child)
+        at, state, price, where = at[first], child[first], price[first], where[first]
+        lead = ask.leads(moves, rows[at], state)
         good = lead >= settings.lead
-        found.keep(row[good], state[good], price[good])
+        found.keep(rows[at[good]], state[good], price[good])
         if level == 1:
-            alone[row, where[first]] = np.maximum(lead, -1e30)
+            alone[at, where] = np.maximum(lead, -1e30)
         level += 1
-        on = ~good & (level <= moves.most[row]) & (price + settings.per_change < found.price[row])
-        row, state, price, lead = row[on], state[on], price[on], lead[on]
-        promising = _first(row, lead, -(-settings.width // 2))
-        promising |= _first(row, (lead - plain[row]) / price, settings.width // 2)
-        row, state, price = row[promising], state[promising], price[promising]
+        on = ~good & (level <= moves.most[rows[at]]) & (price + settings.per_change < found.price[rows[at]])
+        at, state, price, lead = at[on], state[on], price[on], lead[on]
+        promising = _first(at, lead, -(-settings.width // 2))
+        promising |= _first(at, (lead - plain[at]) / (price + 1e-9), settings.width // 2)
+        at, state, price = at[promising], state[promising], price[promising]
 
 
 def _next(alone: np.ndarray, state: np.ndarray, expand: int) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +233,8 @@ def _next(alone: np.ndarray, state: np.ndarray, expand: int) -> tuple[np.ndarray
     if 0 < expand < left.shape[1]:
         least = np.partition(left, -expand, 1)[:, -expand, None]
         left = np.where(left >= least, left, -np.inf)
-    return np.nonzero(left > -np.inf)
+    which, where = np.nonzero(left > -np.inf)
+    return which, where
 
 
 def _one_kind(

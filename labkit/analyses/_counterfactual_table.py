@@ -119,7 +119,7 @@ class Table:
         for u, (unit, (values, _)) in enumerate(zip(self.units, self.choices)):
             changed = np.flatnonzero(state[:, u])
             if len(changed):
-                made[np.ix_(changed, unit)] = values[state[changed, u] - 1]
+                made[changed[:, None], list(unit)] = values[state[changed, u] - 1]
         return made
 
     def scaled(self, values: np.ndarray, column: int) -> np.ndarray:
@@ -180,7 +180,7 @@ class Table:
                 middle = np.where(outward, np.ceil(middle), np.floor(middle))
             tried = made[on]
             tried[:, column] = middle
-            good = ask(rows[on], lambda at, tried=tried: tried[at])[:, 0] >= lead
+            good = ask(rows[on], tried.__getitem__)[:, 0] >= lead
             near, far = np.where(good, near, middle), np.where(good, middle, far)
         made[on, column] = far
 
@@ -211,7 +211,7 @@ class Table:
 
     def shown(self, row: np.ndarray) -> tuple[str, ...]:
         """What each unit is, as a person reads it: of one-hot columns the name of the one that is 1."""
-        text = self.schema.show(row)
+        text = self.schema.show(row.tolist())
         return tuple(
             text[unit[0]] if len(unit) == 1 else self.schema.features[unit[int(np.argmax(row[list(unit)]))]].name
             for unit in self.units

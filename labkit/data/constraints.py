@@ -86,7 +86,7 @@ def constraints(given: Constraints | Mapping[str, Any] | None, schema: Schema, b
     return replace(
         made,
         immutable=tuple(sorted({*made.immutable, *fixed})),
-        limits={n: tuple(map(float, made.limits.get(n, (column[n].min(), column[n].max())))) for n in numbers},
+        limits={n: _ends(*made.limits.get(n, (column[n].min(), column[n].max()))) for n in numbers},
         whole=made.whole if made.whole is not None else tuple(n for n in numbers if _whole(column[n]).all()),
     )
 
@@ -139,8 +139,12 @@ def _made(given: Mapping[str, Any]) -> Constraints:
             raise unknown(f"{ASKED} with the key", key, known)
         if isinstance(value, str):
             raise Refused(f"{ASKED} with {key}={value!r}", "a text", "a list of column names")
-    plain = {k: v if isinstance(v, Mapping) else _tuple(v) for k, v in given.items()}
+    plain: dict[str, Any] = {k: v if isinstance(v, Mapping) else _tuple(v) for k, v in given.items()}
     return Constraints(**plain)
+
+
+def _ends(low: float, high: float) -> tuple[float, float]:
+    return float(low), float(high)
 
 
 def _tuple(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
