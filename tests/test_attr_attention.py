@@ -303,6 +303,11 @@ class TestMethods:
             for fact in ("gradient", "agreement", "permuted"):
                 np.testing.assert_allclose(part.facts[fact], whole.facts[fact], atol=1e-5)
 
+    def test_maps_are_permuted_among_tokens_that_get_attention(self):
+        model, x = encoder(answer=False, padded=True), np.array([[5, 0, 0, 0], [5, 6, 7, 0]])
+        alone, several = explained(model, x, "attention", baseline=np.array([3, 0, 0, 0])).facts["permuted"]
+        assert alone < 1e-6 < several, "padding took the place of a word"
+
     @pytest.mark.parametrize("name", METHODS)
     @pytest.mark.parametrize("zoo", ["fashion_vit", "adult_transformer", "movies_transformer"])
     def test_models_of_the_zoo(self, name, zoo):

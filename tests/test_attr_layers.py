@@ -12,6 +12,7 @@ import labkit as lk
 from labkit import cli
 from labkit.core.method import params
 from labkit.models.architectures.log_mel_cnn import log_mel_cnn
+from labkit.models.attention import Block
 from labkit.models.layers import Line
 
 CAMS = ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "score_cam")
@@ -276,6 +277,10 @@ class TestLayers:
         model = lk.zoo.load("fashion_vit")
         fitting = [layer.name for layer in model.layers(torch.zeros(1, 1, 28, 28)) if layer.fits]
         assert "stem.embed" in fitting and not [name for name in fitting if name.startswith("blocks")]
+        # 2 x 2 patches, whose maps of 4 x 4 would fit on 8 x 8 pixels
+        net = nn.Sequential(nn.Conv2d(1, 4, 4, 4), nn.Flatten(2), Block(4, 2, 4, 0.0), nn.Flatten(), nn.Linear(16, 2))
+        model = lk.wrap(net, classes=["a", "b"], bounds=(0, 1))
+        assert [layer.name for layer in model.layers(torch.zeros(1, 1, 8, 8)) if layer.fits] == ["0"]
 
     @pytest.mark.parametrize("name", [*CAMS, "layer_conductance"])
     def test_what_cannot_be_shown_is_refused_by_name(self, name, residual, cnn, mlp, digits):
