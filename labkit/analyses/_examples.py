@@ -15,14 +15,23 @@ from labkit.models.features import Layer
 SHOWN = 16
 
 
-def labelled(asked: str, what: str, split: Any, classes: tuple[str, ...]) -> Split:
-    """A split of the model's classes, with at least one row; anything else is refused."""
+def labelled(asked: str, what: str, split: Any, classes: tuple[str, ...], x: np.ndarray | None = None) -> Split:
+    """A split of the model's classes, with at least one row, of inputs shaped like x; anything else is refused."""
     if not isinstance(split, Split):
         raise Refused(asked, f"{what} of type {type(split).__name__}", "a Split with labels, such as data.train")
     if split.classes != classes or not len(split):
         given = f"{what} {split.name} with {len(split)} rows of the classes {list(split.classes)[:4]}"
         raise Refused(asked, given, "a split with rows of the model's classes, in the same order")
+    if x is not None:
+        shaped(asked, what, split.x, x)
     return split
+
+
+def shaped(asked: str, what: str, inputs: np.ndarray, x: np.ndarray) -> None:
+    """Refuse inputs that have another shape or kind of number than x."""
+    if inputs.shape[1:] != x.shape[1:] or inputs.dtype.kind != x.dtype.kind:
+        given = f"{what} of shape {inputs.shape[1:]} and type {inputs.dtype}"
+        raise Refused(asked, given, f"shape {x.shape[1:]} and type {x.dtype}, like the other inputs")
 
 
 def count(asked: str, name: str, value: Any, low: int, high: int) -> int:

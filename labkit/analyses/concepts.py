@@ -20,7 +20,8 @@ from labkit.core.refused import Refused
 from labkit.core.resampling import stream
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
-from labkit.models.features import Layer, layer as find_layer
+from labkit.models.features import Layer
+from labkit.models.features import layer as find_layer
 from labkit.records.concepts import Concepts
 
 Examples = Split | np.ndarray | Tensor
@@ -69,85 +70,106 @@ def concepts(
     asked = f"concepts on {getattr(model, 'name', model)}"
     x, y, about = as_split(data, model)
     model.require("gradients", by="concepts", instead="labkit.neighbors, which asks for a layer's features only")
-    size = _examples.count(asked, "size", size, 12, 10_000)
-    sets = _examples.count(asked, "sets", sets, 2, 1000)
     names = (layers,) if isinstance(layers, str) else tuple(layers)
-    options = {"target": target, "layers": names, "pooled": pooled, "size": size, "sets": sets, "random": random}
-    run = Run("concepts", options, seed, model, {"examples": about}, batch_size)
+    run = Run("concepts", {}, seed, model, {"examples": about}, batch_size)
     preflight(run, model, x, y)
     target = int(check_targets(asked, target, 1, len(model.classes))[0])
     inputs = x if y is None else x[y == target]
     if not len(inputs):
         raise Refused(asked, f"no examples of {model.classes[target]!r}", "examples of the target's class, or an array")
-    arrays = {name: _inputs(asked, name, model, e) for name, e in concepts.items()}
-    if not arrays or min(map(len, arrays.values())) < 12:
-        few = min(arrays, key=lambda k: len(arrays[k])) if arrays else "concepts"
-        raise Refused(asked, f"{len(arrays.get(few, ()))} examples of {few!r}", "at least 12 examples of each concept")
-    size = min(size, *map(len, arrays.values()))
-    pool = _inputs(asked, "the background", model, background)
-    random = min(_examples.count(asked, "random", random, LEAST_RANDOM, 100_000), len(pool) // size - sets)
-    if random < LEAST_RANDOM:
-        given = f"a background of {len(pool)} rows, for sets of {size}"
-        raise Refused(asked, given, f"{(sets + LEAST_RANDOM) * size} rows at the least, or a smaller size")
-    run.data = {**run.data, "background": array_digest(pool)} | {k: array_digest(v) for k, v in arrays.items()}
-    generator = stream(seed, "concepts")
-    order = generator.permutation(len(pool))[: (sets + random) * size].reshape(sets + random, size)
-    drawn = [v[generator.permutation(len(v))[:size]] for v in arrays.values()]
-    everything = np.concatenate([*drawn, pool[order[sets:].ravel()], pool[order[:sets].ravel()]])
+    arrays = {name: _inputs(asked, f"the concept {name}", model, e, x) for name, e in concepts.items()}
+    pool = _inputs(asked, "the background", model, background, x)
+    drawn = _drawn(asked, arrays, pool, (size, sets, random), seed)
+    run.options = {"target": target, "layers": names, "pooled": pooled, "size": size, "sets": sets, "random": random}
+    run.data = {
+        **run.data,
+        **{f"concept {k}": array_digest(v) for k, v in arrays.items()},
+        "drawn": array_digest(drawn),
+    }
     found = []
     with unchanged(model):
         for name in names:
             place = find_layer(model, model.tensor(x[:8]), name, pooled=pooled)
-            features = _examples.features(run, place, everything)[0]
+            features = _examples.features(run, place, drawn.reshape(-1, *drawn.shape[2:]))[0]
             slopes = _slopes(run, place, inputs, target)
-            found.append((place.name, _at(features.reshape(-1, size, features.shape[1]), slopes, len(drawn), sets)))
-    at = [cell for _, cell in found]
-    hits = np.array([c.share[: len(drawn)] for c in at]).T
-    share_low, share_high = intervals.wilson(hits * len(inputs), len(inputs))
-    p = np.array([c.p for c in at]).T
-    low = np.array([c.accuracy[:, 1] for c in at]).T
-    encoded = low > 0.5
+            found.append(_at(features.reshape(*drawn.shape[:2], -1), slopes, len(arrays), sets, place.name))
+    encoded = np.array([c.accuracy[:, 1] > 0.5 for c in found]).T
     return Concepts(
         provenance=run.provenance(),
         status="measured" if encoded.any() else "not_measured",
-        reason="" if encoded.any() else _nothing(np.array([c.accuracy[:, 0] for c in at]), size),
+        reason="" if encoded.any() else _nothing(found, drawn.shape[1]),
         warnings=tuple(run.warnings),
         concepts=tuple(arrays),
-        layers=tuple(name for name, _ in found),
         classes=model.classes,
         target=target,
         n=len(inputs),
-        size=size,
+        size=drawn.shape[1],
         sets=sets,
-        random=random,
-        accuracy=np.array([c.accuracy[:, 0] for c in at]).T,
-        accuracy_low=low,
-        accuracy_high=np.array([c.accuracy[:, 2] for c in at]).T,
+        random=len(drawn) - len(arrays) - sets,
         encoded=encoded,
-        share=hits,
-        share_low=share_low,
-        share_high=share_high,
-        slope=np.array([c.slope[: len(drawn)] for c in at]).T,
-        null_slope=np.array([c.slope[len(drawn) :] for c in at]),
-        null_share=np.array([c.share[len(drawn) :] for c in at]),
-        p=p,
-        adjusted=intervals.holm(p),
-        same_slope=np.array([c.same for c in at]),
+        **_columns(found, len(arrays), len(inputs)),
     )
+
+
+def _drawn(
+    asked: str, arrays: Mapping[str, np.ndarray], pool: np.ndarray, wanted: tuple[int, int, int], seed: int
+) -> np.ndarray:
+    """(concepts + random + sets, size, ...) examples: the named concepts, random sets in a concept's place, and those that
+    both are told from, none of the background twice."""
+    size = _examples.count(asked, "size", wanted[0], 12, 10_000)
+    sets = _examples.count(asked, "sets", wanted[1], 2, 1000)
+    random = _examples.count(asked, "random", wanted[2], LEAST_RANDOM, 100_000)
+    few = {name: len(v) for name, v in arrays.items() if len(v) < 12} or ({} if arrays else {"no concept": 0})
+    if few:
+        given = ", ".join(f"{n} examples of {name}" for name, n in few.items())
+        raise Refused(asked, given, "at least 12 examples of each concept")
+    size = min(size, *map(len, arrays.values())) if arrays else size
+    random = min(random, len(pool) // size - sets)
+    if random < LEAST_RANDOM:
+        given = f"a background of {len(pool)} rows, for sets of {size}"
+        raise Refused(asked, given, f"{(sets + LEAST_RANDOM) * size} rows at the least, or a smaller size")
+    generator = stream(seed, "concepts")
+    rows = generator.permutation(len(pool))[: (sets + random) * size]
+    others = pool[rows].reshape(sets + random, size, *pool.shape[1:])
+    named = [v[generator.permutation(len(v))[:size]] for v in arrays.values()]
+    return np.concatenate([np.array(named, pool.dtype), others])
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """One layer: for the concepts and then the random sets."""
+    """One layer: accuracies (concept, 3) with their ends, shares and slopes of concepts and then random sets."""
 
-    accuracy: np.ndarray  # (concept, 3)
+    layer: str
+    accuracy: np.ndarray
     share: np.ndarray
     slope: np.ndarray
     p: np.ndarray
     same: bool
 
 
-def _at(features: np.ndarray, slopes: np.ndarray, named: int, sets: int) -> _Cell:
+def _columns(found: list[_Cell], named: int, n: int) -> dict[str, Any]:
+    """The cells' values as (concept, layer) arrays, and the random sets' as (layer, random)."""
+    accuracy = np.array([c.accuracy for c in found]).transpose(2, 1, 0)
+    share, p = np.array([c.share[:named] for c in found]).T, np.array([c.p for c in found]).T
+    share_low, share_high = intervals.wilson(share * n, n)
+    return {
+        "layers": tuple(c.layer for c in found),
+        "accuracy": accuracy[0],
+        "accuracy_low": accuracy[1],
+        "accuracy_high": accuracy[2],
+        "share": share,
+        "share_low": share_low,
+        "share_high": share_high,
+        "slope": np.array([c.slope[:named] for c in found]).T,
+        "null_slope": np.array([c.slope[named:] for c in found]),
+        "null_share": np.array([c.share[named:] for c in found]),
+        "p": p,
+        "adjusted": intervals.holm(p),
+        "same_slope": np.array([c.same for c in found]),
+    }
+
+
+def _at(features: np.ndarray, slopes: np.ndarray, named: int, sets: int, layer: str = "") -> _Cell:
     """Directions of the concepts and of the random sets, each told from the last ``sets`` groups, and the slopes along them.
 
     Args:
@@ -157,14 +179,13 @@ def _at(features: np.ndarray, slopes: np.ndarray, named: int, sets: int) -> _Cel
     # one scale for all features: directions stay those of the layer's own space
     scale = float(np.sqrt(np.square(features[named:] - middle).mean(dtype=np.float64))) or 1.0
     z = (features - middle) / scale
-    others = z[-sets:]
     direction, right = directions(z[:-sets], z[-sets:])
     along = slopes @ direction.T * scale  # (inputs, concepts + random)
     slope = along.mean(0)
     accuracy = [_accuracy(values, features.shape[1]) for values in right[:named]]
     spread = np.abs(slopes - slopes.mean(0)).max()
     same = bool(spread <= 1e-5 * np.abs(slopes).max())
-    return _Cell(np.array(accuracy), (along > 0).mean(0), slope, _p(slope[:named], slope[named:]), same)
+    return _Cell(layer, np.array(accuracy), (along > 0).mean(0), slope, _p(slope[:named], slope[named:]), same)
 
 
 def _p(slope: np.ndarray, null: np.ndarray) -> np.ndarray:
@@ -186,8 +207,8 @@ def _accuracy(values: np.ndarray, size: int) -> tuple[float, float, float]:
     not shrink to nothing where all fits are right."""
     mean, held = float(values.mean()), 2 * round(HELD * size)
     over_fits, over_rows = intervals.resampled_mean(values, HELD), intervals.wilson(mean * held, held)
-    low, high = (float(np.clip(pick(a, b), 0, 1)) for pick, a, b in zip((min, max), over_fits, over_rows))
-    return mean, low, high
+    low, high = min(over_fits[0], float(over_rows[0])), max(over_fits[1], float(over_rows[1]))
+    return mean, max(low, 0.0), min(high, 1.0)
 
 
 def _slopes(run: Run, place: Layer, x: np.ndarray, target: int) -> np.ndarray:
@@ -199,15 +220,17 @@ def _slopes(run: Run, place: Layer, x: np.ndarray, target: int) -> np.ndarray:
     return batched(run, f"slopes at {place.name}", part, len(x)).numpy()
 
 
-def _inputs(asked: str, what: str, model: Classifier, examples: Any) -> np.ndarray:
+def _inputs(asked: str, what: str, model: Classifier, examples: Any, like: np.ndarray) -> np.ndarray:
     """Inputs of examples, whatever classes their labels speak of."""
     x = examples.x if isinstance(examples, Split) else as_split(examples, model)[0]
     check_inputs(f"{asked}, for {what},", model, x)
+    _examples.shaped(asked, what, x, like)
     return x
 
 
-def _nothing(accuracy: np.ndarray, size: int) -> str:
+def _nothing(found: list[_Cell], size: int) -> str:
+    most = max(c.accuracy[:, 0].max() for c in found)
     return (
-        f"no layer asked for tells a concept's examples from others: held-out accuracy {accuracy.max():.2f} at the most, "
-        f"with {size} examples of each; it takes another layer, more examples, or a concept that the model knows"
+        f"no layer asked for tells a concept's examples from others: held-out accuracy {most:.2f} at the most, with {size} "
+        "examples of each; it takes another layer, more examples, or a concept that the model knows"
     )

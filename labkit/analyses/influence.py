@@ -17,7 +17,8 @@ from labkit.core import intervals
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
-from labkit.models.features import Layer, layer as find_layer
+from labkit.models.features import Layer
+from labkit.models.features import layer as find_layer
 from labkit.records.influence import Influence
 
 NONE = (float("nan"),) * 3
@@ -60,7 +61,7 @@ def influence(
     """
     asked = f"influence on {getattr(model, 'name', model)}"
     x, y, about = as_split(data, model)
-    split = _examples.labelled(asked, "training examples", trained, model.classes)
+    split = _examples.labelled(asked, "training examples", trained, model.classes, x)
     k = _examples.count(asked, "k", k, 1, len(split))
     states = tuple(checkpoints) or (model,)
     rate = _rates(asked, states, rates)

@@ -16,7 +16,8 @@ from labkit.core import intervals
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
-from labkit.models.features import Layer, layer as find_layer
+from labkit.models.features import Layer
+from labkit.models.features import layer as find_layer
 from labkit.records.neighbors import Neighbors
 
 Metric = Literal["euclidean", "cosine"]
@@ -54,7 +55,7 @@ def neighbors(
     """
     asked = f"neighbors on {getattr(model, 'name', model)}"
     x, y, about = as_split(data, model)
-    split = _examples.labelled(asked, "training examples", among, model.classes)
+    split = _examples.labelled(asked, "training examples", among, model.classes, x)
     k = _examples.count(asked, "k", k, 1, max(1, len(split) - 1))
     if metric not in get_args(Metric):
         raise Refused(asked, f"metric={metric!r}", " or ".join(map(repr, get_args(Metric))))
@@ -153,7 +154,7 @@ class _Search:
 def _credibility(
     asked: str, search: _Search, found: _examples.Least, logits: np.ndarray, calibration: Split
 ) -> np.ndarray:
-    held = _examples.labelled(asked, "calibration examples", calibration, search.split.classes)
+    held = _examples.labelled(asked, "calibration examples", calibration, search.split.classes, search.split.x)
     usual = (search.split.y[search.near(held.x)[0].index] != held.y[:, None]).sum(1)
     against = (search.split.y[found.index] != logits.argmax(1)[:, None]).sum(1)
     return np.asarray((usual >= against[:, None]).mean(1))

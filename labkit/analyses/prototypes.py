@@ -53,7 +53,7 @@ def prototypes(
     asked = f"prototypes on {getattr(model, 'name', model)}"
     run = Run("prototypes", {}, seed, model, {}, batch_size)
     split = _examples.labelled(asked, "examples", data, model.classes)
-    held = None if test is None else _examples.labelled(asked, "test examples", test, model.classes)
+    held = None if test is None else _examples.labelled(asked, "test examples", test, model.classes, split.x)
     count = _examples.count(asked, "count", count, 1, 100)
     criticisms = _examples.count(asked, "criticisms", criticisms, 0, 100)
     draws = _examples.count(asked, "draws", draws, 2, 10_000)

@@ -19,7 +19,8 @@ from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.faithfulness._redrawn import redrawn
 from labkit.models.classifier import Classifier
-from labkit.models.features import OUTPUTS, Layer, layer as find_layer
+from labkit.models.features import OUTPUTS, Layer
+from labkit.models.features import layer as find_layer
 from labkit.models.fourier import Fourier, moved
 from labkit.records.visualize_features import FeatureVisualization
 

@@ -46,8 +46,8 @@ class Fourier:
         covariance = flat @ flat.T / flat.shape[1]
         scale = np.trace(covariance) / len(covariance) or 1.0
         mixing = np.linalg.cholesky(covariance / scale + 1e-3 * np.eye(len(covariance)))
-        tensors = (torch.from_numpy(v).float() for v in (amplitude, mixing))
-        return cls(x.shape[1:], *tensors, bounds)  # type: ignore[arg-type]
+        shape = (x.shape[1], height, width)
+        return cls(shape, torch.from_numpy(amplitude).float(), torch.from_numpy(mixing).float(), bounds)
 
     @property
     def free(self) -> tuple[int, ...]:
