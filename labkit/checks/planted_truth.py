@@ -25,8 +25,9 @@ def planted_truth(
     if score is None or score.not_applicable or not np.isfinite(score.values).any():
         reason = "nobody asked: explain with evidence='planted_truth'"
         if score is not None:
-            reason = score.not_applicable or "no example has two positions to tell apart"
-        says = f"Not measured because of {reason}." if score is not None else f"Not measured because {reason}."
+            refused = f"of {score.not_applicable}" if score.not_applicable else ""
+            reason = refused or "no example has two positions to tell apart"
+        says = f"Not measured because {reason}."
         return Finding(check="planted_truth", status="not_measured", says=says, criterion=criterion)
     known = np.isfinite(score.values)
     hit, chance = score.values[known], float(np.nanmean(score.controls["random"].values))
