@@ -340,10 +340,11 @@ def shown(name: str) -> str:
 def write(made: dict[str, Callable[[], list[list[str]]]]) -> None:
     """Bring tables of the page up to date."""
     for name, make in made.items():
+        lines = markdown(make())
         text = PAGE.read_text(encoding="utf-8")
         begin, end = BEGIN.format(name), END.format(name)
         head, _, rest = text.partition(begin)
-        PAGE.write_text(f"{head}{begin}\n{markdown(make())}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+        PAGE.write_text(f"{head}{begin}\n{lines}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -175,9 +175,9 @@ def test_skill_is_0_for_chance_and_1_for_the_best_over_the_scores_that_count():
     values = [[best, best, unknown], [chance, best, 1 - chance], [wrong, wrong, 1 - best]]
     beside = [[chance, chance, 1 - chance], [chance, chance, 1 - chance]]
     skill = judged(values, beside, (-1.0, -1.0, 1.0), scores).skill(["", "", ""])
-    np.testing.assert_allclose(skill.mean(1), [(1 + 0) / 2, (0.5 + 0) / 2, (-1 + 1) / 2], atol=1e-12)
+    np.testing.assert_allclose(skill.mean(1), [(1 + 0.5) / 2, (0.5 + 0) / 2, (-1 + 1) / 2], atol=1e-12)
     only = judged(values, beside, (-1.0, -1.0, 1.0), scores).skill(["", "struck", ""])
-    np.testing.assert_allclose(only.mean(1), [0.5, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(only.mean(1), [0.75, 0, 0], atol=1e-12)
 
 
 def test_a_choice_among_equals_is_rarely_called_sure():

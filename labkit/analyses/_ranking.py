@@ -46,7 +46,8 @@ class Judged:
     def skill(self, struck: Sequence[str]) -> np.ndarray:
         """(methods, examples): 0 for a random map and 1 for the best method, on average over the scores that count.
 
-        Ways of taking one measure (after a comma) count together as one. What cannot be put to a test has 0 in it.
+        Ways of taking one measure (after a comma) count together as one. A method that cannot be put to a test has the
+        others' mean in it.
         """
         random = list(self.controls).index("random")
         families: dict[str, list[np.ndarray]] = {}
@@ -55,10 +56,18 @@ class Judged:
                 continue
             own, chance = self.sign[k] * self.values[:, k], self.sign[k] * _mean(self.beside[:, k])[random]
             best = np.nanmax(_mean(own))
-            families.setdefault(name.partition(",")[0], []).append(np.nan_to_num((own - chance) / (best - chance)))
+            families.setdefault(name.partition(",")[0], []).append(_filled((own - chance) / (best - chance)))
         if not families:
             return np.zeros((len(self.values), self.values.shape[2]))
         return np.mean([np.mean(parts, 0) for parts in families.values()], 0)
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """(methods, examples) with what is unknown at the mean of the other methods; 0 where none is known."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(0)
+    others = np.divide(total, known.sum(0), out=np.zeros(values.shape[1]), where=known.any(0))
+    return np.where(known, values, others)
 
 
 def means(values: np.ndarray) -> np.ndarray:

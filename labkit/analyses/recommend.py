@@ -52,7 +52,7 @@ def recommend(
     when parts go that were drawn afresh, of other sizes and shapes than methods take; deletion and insertion are also
     taken with a fill that no method compares with; and the planted truth is a model that no method was tuned to. What a
     method has by construction (adding up, a small or smooth map) can put it out, but never ahead, and agreement with
-    other methods, shown beside it, counts for nothing. A method that cannot be put to a test has no skill in it.
+    other methods, shown beside it, counts for nothing. A method that cannot be put to a test has the others' mean in it.
 
     The cost of a method is predicted from its first row, and what does not fit is not begun. Methods that promise to add up
     go first, and cheap ones among them.

@@ -25,7 +25,8 @@ def figure(record: Recommendation) -> go.Figure:
     heading = f"faithfulness of attributions of {record.model}, {record.n} examples"
     result.update_layout(base(heading, height=150 + 28 * count).layout)
     result.update_layout(margin={"l": 190})
-    result.update_yaxes(tickvals=list(range(count)), ticktext=list(record.methods), range=[count - 0.4, -0.6])
+    grid = {"gridcolor": "rgba(127,127,127,0.25)", "zeroline": False}
+    result.update_yaxes(tickvals=list(range(count)), ticktext=list(record.methods), range=[count - 0.4, -0.6], **grid)
     outcome = _outcomes(record)
     for name, (colour, symbol) in LOOKS.items():
         at = np.array([i for i in range(count) if outcome[i] == name and np.isfinite(record.skill[i])], np.int64)
@@ -38,8 +39,8 @@ def figure(record: Recommendation) -> go.Figure:
         result.add_scatter(x=record.win[at], showlegend=False, col=2, **look)
     if count:
         mark(result, 0.0, count, "dot", row=1, col=1)
-    result.update_xaxes(range=span(record.skill, record.skill_low, record.skill_high, 0.0, 1.0), row=1, col=1)
-    result.update_xaxes(range=[-0.04, 1.04], row=1, col=2)
+    result.update_xaxes(range=span(record.skill, record.skill_low, record.skill_high, 0.0, 1.0), row=1, col=1, **grid)
+    result.update_xaxes(range=[-0.04, 1.04], row=1, col=2, **grid)
     return result
 
 
@@ -72,7 +73,7 @@ def says(record: Recommendation) -> str:
     if count == 1:
         return f"{record.choice} is the only one of {count + out} methods that can be believed here, {tried}."
     resamples = f"{share(record.win[0])} resamples of the examples"
-    ahead = lead(record.lead, record.lead_low, record.lead_high)
+    ahead = lead(max(record.lead, 0.0), record.lead_low, record.lead_high)
     if record.conclusive:
         return (
             f"Of {count} attributions judged ({out} out), {record.choice} is the most faithful {tried}: it wins in "
