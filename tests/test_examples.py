@@ -156,6 +156,14 @@ def test_influence_agrees_with_leaving_out_and_training_again(digits) -> None:
     assert abs(spearmanr(np.random.default_rng(0).permutation(record.total[:40]), risen).statistic) < 0.4
 
 
+def test_a_model_without_a_linear_head_is_sent_to_its_neighbors(digits) -> None:
+    model = lk.zoo.load("digits_spiking", device="cpu")
+    with pytest.raises(lk.Refused) as refused:
+        lk.influence(model, digits.test[:4], digits.train[:20])
+    assert "labkit.neighbors" in refused.value.instead
+    assert lk.neighbors(model, digits.test[:4], digits.train[:20], layer="outputs").status == "measured"
+
+
 @pytest.fixture(scope="module")
 def noisy(digits):
     """Digits with flipped labels, a model trained on them, and which they are."""

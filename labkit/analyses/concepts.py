@@ -231,6 +231,7 @@ def _inputs(asked: str, what: str, model: Classifier, examples: Any, like: np.nd
 def _nothing(found: list[_Cell], size: int) -> str:
     most = max(c.accuracy[:, 0].max() for c in found)
     return (
-        f"no layer asked for tells a concept's examples from others: held-out accuracy {most:.2f} at the most, with {size} "
-        "examples of each; it takes another layer, more examples, or a concept that the model knows"
+        f"no layer asked for surely tells a concept's examples from others: held-out accuracy {most:.2f} at the most, whose "
+        f"interval reaches 0.5, with {size} examples of each; it takes more examples, another layer, or a concept that the "
+        "model knows"
     )

@@ -77,7 +77,7 @@ def influence(
             stack.enter_context(unchanged(state))
             if state is not model:
                 preflight(run, state, x)
-        places = [find_layer(state, state.tensor(x[:8])) for state in states]
+        places = [_head(asked, state, x[:8]) for state in states]
         held = [_Held(run, place, eta, x, label) for place, eta in zip(places, rate)]
         batched(run, "influence", lambda rows: found.add(held, split, rows), len(split))
     proponent, opponent = found.proponent.index, found.opponent.index
@@ -111,6 +111,13 @@ def influence(
         proponent_texts=_examples.all_texts(split, proponent),
         opponent_texts=_examples.all_texts(split, opponent),
     )
+
+
+def _head(asked: str, state: Classifier, x: np.ndarray) -> Layer:
+    try:
+        return find_layer(state, state.tensor(x))
+    except Refused as error:
+        raise Refused(asked, error.given, "labkit.neighbors at layer='outputs', or at a layer by name") from None
 
 
 class _Found:
