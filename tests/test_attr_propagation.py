@@ -21,6 +21,7 @@ from labkit.attributions._rules import functions
 from labkit.attributions._rules.signal import label
 from labkit.attributions.lrp import COMPOSITES, lrp
 from labkit.models.attention import Attention
+from labkit.models.normalize import Normalize
 
 # Of each: the data to explain, or the shape of noise where the data do not ship.
 ZOO = {
@@ -145,6 +146,23 @@ def test_even_shares_count_what_each_output_sees():
         for i in inputs:
             expected[:, i] += y[:, j] / len(inputs)
     torch.testing.assert_close(values[:, 0], expected)
+
+
+@pytest.mark.parametrize("composite", ["flat", "w2"])
+def test_the_first_layer_is_known_behind_moving_and_scaling(composite):
+    torch.manual_seed(15)
+    parts = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    before = nn.Sequential(Normalize([0.3, 0.6], [0.2, 0.5], axes=2), *parts)
+    moved = Flow(lambda m, x: m.p(x.movedim(-1, 1)[:, :2].reshape(len(x), 2, 6, 6)), p=parts)
+    x = torch.rand(3, 2, 6, 6)
+    target = torch.tensor([0, 1, 2])
+    x[:, :, :2] = 0
+    inside = (x - torch.tensor([0.3, 0.6])[:, None, None]) / torch.tensor([0.2, 0.5])[:, None, None]
+    expected, _ = relevance(wrapped(parts), inside, target, composite=composite)
+    values, _ = relevance(wrapped(before), x, target, composite=composite)
+    torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-5)
+    values, _ = relevance(wrapped(moved), inside.movedim(1, -1), target, composite=composite)
+    torch.testing.assert_close(values, expected.movedim(1, -1), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("composite", "rule"), [("epsilon", EpsilonRule()), ("gamma", GammaRule(0.25))])

@@ -47,4 +47,4 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias
 
 
-RULES = {"layer_norm": layer_norm, "group_norm": group_norm, "instance_norm": instance_norm}
+RULES: dict[str, Any] = {"layer_norm": layer_norm, "group_norm": group_norm, "instance_norm": instance_norm}

@@ -94,7 +94,7 @@ def _all_steps(kind: str) -> Callable[..., Any]:
 
 
 def _read(
-    kind: str, x: Tensor, sizes: Sequence[int], state: State, weights: Sequence[Tensor], backward: bool
+    kind: str, x: Tensor, sizes: Sequence[int], state: State, weights: Sequence[Any], backward: bool
 ) -> tuple[Tensor, State]:
     """One layer in one direction. ``x`` holds the steps one after another, ``sizes`` how many rows each has."""
     w, u, b, c = (*weights, None, None)[:4]
