@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROBES = 4
 INSTEAD = "input_x_gradient or integrated_gradients, which need no maps"
 Edit = Callable[[int, Tensor], Tensor]
+Keep = Callable[[Tensor], Tensor]
 
 
 class Block(nn.Module):
@@ -98,23 +99,25 @@ def attending(module: nn.Module, maps: Edit | None = None, values: Edit | None =
         maps: a function of a run's number and its (n, heads, to, from) maps, which gives those used in their place.
         values: likewise of the (n, tokens, width) value vectors, before they are divided among heads.
     """
-    seen, handles = Seen(), []
-    runs, maps_of = count(), maps or _as_they_are
-    edit_values = _as_they_are if values is None else values
-    value_runs = count()
+    seen, handles = Seen(), list[Any]()
+    map_runs, value_runs = count(), count()
+    maps_of, values_of = maps or _as_they_are, values or _as_they_are
 
     def used(given: Tensor) -> Tensor:
         if given.ndim != 4 or given.shape[2] != given.shape[3]:
             shape = " x ".join(map(str, given.shape[1:]))
             raise Refused("attention maps", f"maps of {shape}, which are not from tokens to the same tokens", INSTEAD)
-        seen.maps.append(maps_of(next(runs), given))
+        seen.maps.append(maps_of(next(map_runs), given))
         return seen.maps[-1]
+
+    def valued(given: Tensor) -> Tensor:
+        return values_of(next(value_runs), given)
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it gives no maps
     try:
         for part in attention_layers(module).values():
-            handles += _kind(part)(part, seen, used, lambda given: edit_values(next(value_runs), given))  # type: ignore[misc]
+            handles += _kind(part)(part, seen, used, valued)  # type: ignore[misc]
         yield seen
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -189,26 +192,23 @@ def _kind(part: nn.Module) -> Callable[..., list[Any]] | None:
     return None
 
 
-Keep = Callable[[Tensor], Tensor]
-
-
-def _own(part: Any, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+def _own(part: Any, seen: Seen, used: Keep, valued: Keep) -> list[Any]:
     def around(_module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         seen.entering.append(inputs[0])
         seen.leaving.append(output)
 
     return [
-        part.value.register_forward_hook(lambda _m, _i, output: zeroed(output)),
+        part.value.register_forward_hook(lambda _m, _i, output: valued(output)),
         part.softmax.register_forward_hook(lambda _m, _i, output: used(output)),
         part.register_forward_hook(around),
     ]
 
 
-def _transformers(part: Any, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+def _transformers(part: Any, seen: Seen, used: Keep, valued: Keep) -> list[Any]:
     held: list[Tensor] = []
 
     def value(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-        held[:] = [zeroed(output)]
+        held[:] = [valued(output)]
         return held[0]
 
     def around(_module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
@@ -225,7 +225,7 @@ def _transformers(part: Any, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
     return [part.value.register_forward_hook(value), part.register_forward_hook(around, with_kwargs=True)]
 
 
-def _torchs(part: nn.MultiheadAttention, seen: Seen, used: Keep, zeroed: Keep) -> list[Any]:
+def _torchs(part: nn.MultiheadAttention, seen: Seen, used: Keep, valued: Keep) -> list[Any]:
     asked: dict[str, Any] = {}
     signature = inspect.signature(part.forward)
 
@@ -244,7 +244,7 @@ def _torchs(part: nn.MultiheadAttention, seen: Seen, used: Keep, zeroed: Keep) -
         turned = (lambda t: t) if part.batch_first else (lambda t: t.transpose(0, 1))
         weight = part.in_proj_weight.chunk(3)[2] if part.in_proj_weight is not None else part.v_proj_weight
         bias = None if part.in_proj_bias is None else part.in_proj_bias.chunk(3)[2]
-        values = zeroed(turned(nn.functional.linear(named["value"], weight, bias)))
+        values = valued(turned(nn.functional.linear(named["value"], weight, bias)))
         maps = used(output[1])
         seen.entering.append(turned(named["query"]))
         seen.leaving.append(part.out_proj(_mixed(maps, values)))
