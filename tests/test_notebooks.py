@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Settings small enough for the tests.
 SMALL = {
     "00_start_here": "pictures = 1\nrows = 8",
-    "01_explain": "rows = 1\npanel_rows = 1",
+    "01_explain": "rows = 2\npanel_rows = 1\npasses = 3000\nchanged = 1",
     "02_attack": "rows = 8",
     "03_generalize": "train_rows = 200",
     "04_bias": "least = 30",

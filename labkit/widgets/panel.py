@@ -161,7 +161,7 @@ class Panel(W.VBox):
         if self._question.several:
             chosen = [list(names) for names in chosen]
         asked = {n: self._question.meaning.get(n, _as_it_is)(v) for n, v in self._asked.values.items()}
-        values = {**self._options.values, **asked, **self._fixed}
+        values = {**self._question.also(model, data), **self._options.values, **asked, **self._fixed}
         where = self._where.values
         rows = self._rows
         if where:

@@ -27,6 +27,7 @@ class Question:
         several: whether it takes several methods at once.
         rows: how many rows it takes at first; 0 when it always takes all.
         params: what this model and these data add to the method's own tunables.
+        also: further arguments that model and data give, without a control.
         meaning: how a control's value becomes the argument of its name, where it is not the argument itself.
         fits: whether it can be asked of this model and these data.
     """
@@ -38,6 +39,7 @@ class Question:
     several: bool = False
     rows: int = 0
     params: Callable[[Classifier, Data], tuple[Param, ...]] = lambda model, data: ()
+    also: Callable[[Classifier, Data], Mapping[str, Any]] = lambda model, data: {}
     meaning: Mapping[str, Callable[[Any], Any]] = field(default_factory=lambda: MappingProxyType({}))
     fits: Callable[[Classifier, Data], bool] = lambda model, data: True
 
@@ -72,6 +74,21 @@ def _threat(model: Classifier, data: Data) -> tuple[Param, ...]:
     )
 
 
+PREDICTED, ALONE, REST = "(the class predicted)", "(nothing)", "(the largest of the others)"
+
+
+def _asked(model: Classifier, data: Data) -> tuple[Param, ...]:
+    others = (ALONE, REST, *model.classes)
+    return (
+        Param("target", str, PREDICTED, choices=(PREDICTED, *model.classes), help="the class whose score is explained"),
+        Param("against", str, ALONE, choices=others, help="whose score is taken off"),
+    )
+
+
+def _usual(model: Classifier, data: Data) -> dict[str, Any]:
+    return {"background": data.background()} if isinstance(data, Dataset) else {}
+
+
 def _people(model: Classifier, data: Data) -> tuple[Param, ...]:
     groups = tuple(test_part(data).groups)
     return (
@@ -85,7 +102,19 @@ def _bounded(model: Classifier, data: Data) -> bool:
 
 
 QUESTIONS = {
-    "explain": Question("Explain", _examples, "attributions", ("integrated_gradients",), rows=8),
+    "explain": Question(
+        "Explain",
+        _examples,
+        "attributions",
+        ("integrated_gradients",),
+        rows=8,
+        params=_asked,
+        also=_usual,
+        meaning={
+            "target": lambda name: None if name == PREDICTED else name,
+            "against": lambda name: {ALONE: None, REST: "rest"}.get(name, name),
+        },
+    ),
     "attack": Question("Attack", _examples, "attacks", ("pgd",), rows=8, params=_threat, fits=_bounded),
     "robustness_curve": Question(
         "Robustness",
