@@ -16,6 +16,7 @@ from labkit.analyses import _counterfactual_evidence as evidence
 from labkit.analyses import _counterfactual_found as found_module
 from labkit.analyses import _counterfactual_table as table_module
 from labkit.analyses._counterfactual_search import Found
+from labkit.analyses._counterfactual_words import Words, word_table
 from labkit.data import Feature, Schema, Split
 from labkit.data.constraints import Constraints, constraints, violations
 from labkit.views._static import svg
@@ -316,12 +317,12 @@ class TestWorth:
     def test_of_real_rows_one_in_twenty_is_outside(self) -> None:
         draw = np.random.default_rng(0)
         shares = []
-        for seed in range(12):
+        for seed in range(30):
             known, new = draw.normal(size=(240, 3)), draw.normal(size=(100, 3))
             apart = lambda a, b: np.abs(a[:, None] - b[None]).sum(2)  # noqa: E731
             _, real, n = evidence.likeness(apart, new, np.zeros(100, int), known, np.zeros(240, int), seed)
             shares.append((real <= 0.05).mean())
-        assert n == 120 and 0.02 < np.mean(shares) < 0.07
+        assert n == 120 and 0.04 < np.mean(shares) < 0.06
 
     @pytest.mark.parametrize("far", [True, False])
     def test_ways_out_of_the_data_are_said_to_be(self, far: bool) -> None:
@@ -439,8 +440,6 @@ class TestTexts:
     def test_the_fewest_words_against_every_combination(self) -> None:
         net, data = self.made()
         record = lk.counterfactuals(net, data[:12], per_change=10.0)
-        from labkit.analyses._counterfactual_words import Words, word_table
-
         near = Words(data.x[:12], self.WORDS, 0, word_table(net, 10)).near
         best = [self.least(row, 1 if target else -1, near) for row, target in zip(record.x, record.target)]
         np.testing.assert_array_equal(np.where(record.found[:, 0], record.changes[:, 0], np.inf), best)
@@ -449,6 +448,14 @@ class TestTexts:
             assert left == [w for w in words[0] if w] and not (np.diff((row != 0).astype(int)) > 0).any()
         svg(lk.figure(record), name="f")
         assert "→" in lk.rows(record)["changes"][int(np.flatnonzero(record.found[:, 0])[0])]
+
+    def test_what_follows_a_word_left_out_moves_up(self) -> None:
+        words = Words(np.array([[2, 6, 4, 7, 0, 0]]), self.WORDS, 0, None)
+        made = words.realise(np.array([0]), np.array([[0, 1, 0, 1, 0, 0]], np.int16))
+        assert made.tolist() == [[2, 4, 0, 0, 0, 0]]
+        assert words.breaches(words.x[0], made[0]) == []
+        assert words.breaches(words.x[0], np.array([2, 0, 4, 0, 0, 0])) and words.breaches(words.x[0], 0 * made[0])
+        assert words.edits(0, np.array([0, 1, 0, 1, 0, 0])) == ("good", "", "bad", "", "", "")
 
     def test_one_word_cannot_be_left_out(self) -> None:
         net, data = self.made()
