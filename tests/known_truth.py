@@ -60,6 +60,19 @@ class Known(nn.Module):
         return torch.stack([torch.zeros_like(value), value], 1)
 
 
+class Term(nn.Module):
+    """What one column adds to the second logit of a sum."""
+
+    def __init__(self, feature: int, weight: float, head: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.features, self.head = (feature,), head
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = self.head(self.weight * x[:, list(self.features)])
+        return torch.stack([torch.zeros_like(value), value], 1)
+
+
 @dataclass(frozen=True)
 class Case:
     """A model, its inputs, and what is known: ``exact`` values, the ``planted`` or the ``dead`` positions, or each
@@ -139,6 +152,9 @@ HEADS = {"linear": lambda h: h.sum(1), "additive": _additive, "interactions": _i
 HEADS["ripples"] = _ripples
 
 
+SUMS = (HEADS["linear"], _additive, _steps)
+
+
 def _inputs(kind: str, n: int, draw: np.random.Generator) -> np.ndarray:
     shape = (n, *SHAPES[kind])
     if kind == "tokens":
@@ -150,6 +166,9 @@ def wrapped(kind: str, weight: np.ndarray, head: Callable[[Tensor], Tensor], nam
     """A Known module as the lab sees it."""
     bounds, embedding = (0, 1) if kind == "image" else None, "stem" if kind == "tokens" else None
     module = Known(kind, weight.astype(np.float32), head)
+    if kind == "table" and head in SUMS:
+        of = np.abs(weight).argmax(1)
+        module.terms = nn.ModuleList(Term(int(f), float(row[f]), head) for f, row in zip(of, weight))
     return lk.wrap(module, classes=["no", "yes"], bounds=bounds, embedding=embedding, name=name)
 
 
