@@ -297,5 +297,5 @@ def test_the_example_in_the_documentation_works(mlp, digits):
     page = (Path(__file__).parent.parent / "docs" / "add_an_attribution.md").read_text()
     names: dict[str, object] = {}
     exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
-    record = lk.explain(mlp, digits.test[:4], names["vargrad"], samples=8)
+    record = lk.explain(mlp, digits.test[:4], names["smoothgrad_squared"], samples=8)
     assert record.status == "measured" and (record.attribution >= 0).all() and record.attribution.any()
