@@ -154,7 +154,9 @@ def test_one_hot_columns_are_read_as_one(linear):
     assert set(table["part_of"]) == {"color", "feature 3"}
     drawn = lk.figure(record)
     labels = {label for bar in drawn.data for label in bar.y}
-    assert any(label.startswith("color") for label in labels) and not any(label.startswith("feature 0") for label in labels)
+    assert any(label.startswith("color") for label in labels) and not any(
+        label.startswith("feature 0") for label in labels
+    )
     bars = [bar for bar in drawn.data if bar.name == "attribution"]
     color = {label: value for label, value in zip(bars[0].y, bars[0].x)}
     key = next(label for label in color if label.startswith("color"))

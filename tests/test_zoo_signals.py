@@ -407,7 +407,7 @@ class TestTools:
 
     def test_a_layer_that_is_not_there_is_refused_with_those_that_are(self, sound):
         model, split = sound
-        with pytest.raises(Refused, match="one of: .*conv1"):
+        with pytest.raises(Refused, match=r"one of: .*conv1"):
             lk.explain(model, split[:2], "grad_cam", layer="conv9")
 
     def test_an_attack_on_sound_stays_in_its_bounds_and_is_drawn(self, sound):

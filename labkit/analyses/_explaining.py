@@ -64,8 +64,8 @@ class Attribute:
         if values.shape[:-1] == shape:  # taken in the embedding: its width is summed
             values = values.sum(-1)
         if values.shape != shape:
-            given = f"an attribution of shape {tuple(values.shape)} for inputs of shape {tuple(shape)}"
-            raise Refused(self.spec.name, given, "one value for each entry of the input")
+            what = f"an attribution of shape {tuple(values.shape)} for inputs of shape {tuple(shape)}"
+            raise Refused(self.spec.name, what, "one value for each entry of the input")
         return values.detach().float(), facts
 
 

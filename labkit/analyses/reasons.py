@@ -207,7 +207,7 @@ def _proxies(
 
 def _words(data: Split, row: np.ndarray, column: int, people: np.ndarray) -> str:
     """A reason in the table's own words, with how it compares."""
-    feature, value = data.schema.features[column], data.schema.show(row)[column]
+    feature, value = data.schema.features[column], data.schema.show(list(row))[column]
     theirs = people[:, column]
     if feature.categories:
         return f"{feature.name} is {value} ({np.mean(theirs == row[column]):.0%} of them)"

@@ -53,6 +53,7 @@ def surrogate(
         train = train[np.sort(resampling.stream(seed, ASKED).permutation(len(train))[:rows])]
     run = Run(ASKED, {"depth": depth, "rows": rows}, seed, model, as_split(test, model)[2], batch_size)
     taught, told = (predict(model, part, batch_size=batch_size) for part in (train, test))
+    sure, wanted = (np.asarray(p.proba) for p in (taught, told))
     if len(np.unique(taught.label)) < 2:
         given = f"one answer, {model.classes[taught.label[0]]!r}, on all {len(train)} training rows"
         raise Refused(f"{ASKED} of {model.name}", given, "a model with more than one answer")
@@ -78,7 +79,7 @@ def surrogate(
         agreement_low=low,
         agreement_high=high,
         majority=float(np.mean(told.label == np.bincount(taught.label).argmax())),
-        explained=_explained(trees[-1].apply(seen), taught.proba, leaf, told.proba),
+        explained=_explained(trees[-1].apply(seen), sure, leaf, wanted),
         rules=tuple(where[k] for k in order),
         answer=tuple(model.classes[int(trees[-1].classes_[trees[-1].tree_.value[k][0].argmax()])] for k in order),
         covers=np.array([(leaf == k).sum() for k in order]),

@@ -29,7 +29,9 @@ def control(param: Param) -> Any:
         "layout": W.Layout(width="17em"),
     }
     if param.choices:
-        made = W.Dropdown(options=[(str(c) or "chosen by itself", c) for c in param.choices], value=param.default, **look)
+        made = W.Dropdown(
+            options=[(str(c) or "chosen by itself", c) for c in param.choices], value=param.default, **look
+        )
     elif param.type is bool:
         made = W.Checkbox(value=param.default, **look | {"layout": W.Layout(width="auto", min_width="17em")})
     elif param.type in _NUMBERS:
