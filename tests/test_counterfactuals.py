@@ -262,6 +262,14 @@ class TestWhoIsLeft:
         assert finding.status == "does_not_meet" and finding.estimate == 1.0 and finding.subject == "side"
         assert f"{stuck.sum()} have none, for all was looked at" in lk.says(record)
 
+    def test_what_lies_between_the_values_looked_at_is_not_denied(self) -> None:
+        """A way exists in a band that no value looked at is in: nothing is found, and nobody says that there is none."""
+        known = np.linspace(0, 10, 400, dtype=np.float32)[:, None]
+        band = model(lambda v: 1 - 1e4 * (v[:, 0] - 5.15).abs() + 0 * v[:, 0])
+        record = lk.counterfactuals(band, known[:5], "yes", background=known)
+        assert record.every.all() and not record.found.any()
+        assert record.without.all() and not record.none_exists.any()
+
     def test_the_sound_twin_is_not_flagged(self) -> None:
         toy, data = self.split(gap=False)
         record = lk.counterfactuals(toy, data, "yes", background=people(100))
@@ -290,6 +298,10 @@ class TestWorth:
         sound = lk.counterfactuals(model(rough(1)), data, **options)
         (finding,) = lk.check(sound, only=["beats_random_search"])
         assert finding.status == "meets"
+        there, chance = sound.found.copy(), sound.control_found.copy()
+        there[:5], chance[:5] = False, True
+        (finding,) = lk.check(replace(sound, found=there, control_found=chance), only=["beats_random_search"])
+        assert finding.status == "does_not_meet" and f"for 5 of {len(sound)} rows" in finding.says
 
         def gives_up(ask: Any, moves: Any, free: Any, settings: Any) -> Found:
             n, units, _ = moves.shape

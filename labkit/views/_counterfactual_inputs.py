@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from labkit.records.counterfactuals import Counterfactuals
 from labkit.views._maps import GREY, limit, picture
 from labkit.views._signals import line
-from labkit.views._style import COLOURS, DIVERGING, base
+from labkit.views._style import COLOURS, DIVERGING, NEUTRAL, base, rgba
 
 SHOWN = 4
 
@@ -29,10 +29,15 @@ def figure(record: Counterfactuals) -> go.Figure:
         for col, values in enumerate((before, after, after - before), start=1):
             if record.modality == "image":
                 picture(result, values.mean(0), DIVERGING if col == 3 else GREY, (row, col))
+                if col < 3:  # before and after in the same greys
+                    both = before.mean(0), after.mean(0)
+                    result.data[-1].update(zmin=float(np.min(both)), zmax=float(np.max(both)))
             else:
                 line(result, np.atleast_2d(values)[_moved(before, after)], (row, col), COLOURS[col == 3], "value")
         _curve(result, record, i, row)
     result.update_xaxes(title_text="regions changed", row=len(shown), col=4)
+    result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False, title_font_size=13)
+    result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     return result
 
 

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import share
 from labkit.records.counterfactuals import Counterfactuals
-from labkit.views._style import COLOURS, NEUTRAL, base, errors
+from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
 
 if TYPE_CHECKING:
     from labkit.views.counterfactuals import Way
@@ -41,6 +41,8 @@ def figure(record: Counterfactuals, ways: list[Way]) -> go.Figure:
         _changes(result, record, i, row)
     result.update_xaxes(title_text="share of training rows that are less", row=len(shown), col=1)
     _without(result, ways, len(shown) + 2)
+    result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False, title_font_size=13)
+    result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     return result
 
 

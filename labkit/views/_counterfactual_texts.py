@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.records.counterfactuals import Counterfactuals
-from labkit.views._style import COLOURS, NEUTRAL, base
+from labkit.views._style import COLOURS, NEUTRAL, base, rgba
 
 SHOWN, WIDE = 4, 74  # texts, and letters a line
+GOES = "left out, or replaced by what stands beneath"
 GAP, TALL = 1.3, 1.9  # letters between words, and the height of a line with words beneath
 
 
@@ -41,12 +42,14 @@ def figure(record: Counterfactuals) -> go.Figure:
     )
     height = 130 + int(28 * sum(heights)) + 58 * len(shown)
     result.update_layout(base("Words whose change changes the answer", height=height).layout)
-    result.update_layout(margin={"l": 20})
+    result.update_layout(margin={"l": 20}, legend={"orientation": "h", "y": -0.1})
     result.update_annotations(font_size=12)
     for row, (i, words) in enumerate(zip(shown, laid), start=1):
         _words(result, words, row)
         _curve(result, record, i, row)
     result.update_xaxes(title_text="words changed", row=len(shown), col=2)
+    result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False, title_font_size=13)
+    result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     return result
 
 
@@ -89,7 +92,7 @@ def _words(result: go.Figure, words: list[Placed], row: int) -> None:
     xs = [v for old, x, _ in goes for v in (x - len(old) / 2, x + len(old) / 2, None)]
     ys = [v for _, _, y in goes for v in (y, y, None)]
     style = {"color": COLOURS[1], "width": 1.5}
-    _add(result, row, x=xs, y=ys, mode="lines", line=style, name="goes", showlegend="goes" not in known)
+    _add(result, row, x=xs, y=ys, mode="lines", line=style, name=GOES, showlegend=GOES not in known)
     result.update_xaxes(visible=False, range=[-1, WIDE + 1], row=row, col=1)
     result.update_yaxes(visible=False, range=[_tall(words) - 0.4, -0.6], row=row, col=1)
 
