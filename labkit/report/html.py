@@ -81,6 +81,7 @@ def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
         return [_row("", "–", None, "–", "", "not_measured")]
     judged = [f for f in outcome.findings if f.status not in INSIDE]
     if outcome.step.section == "explanation" and judged:
+        judged = [f for f in judged if f.status != "not_measured"] or judged
         worst = min((f.status for f in judged), key=WORST.index)
         met = sum(f.status == "meets" for f in judged)
         n = max((f.n for f in judged if f.n), default=None)
