@@ -16,6 +16,7 @@ from labkit.attributions.occlusion import occlusion
 from labkit.views._static import svg
 
 FRESH = 101  # models of other seeds than those that the rules were made on
+SLOW = ("steps, image", "distractor, image", "steps, tokens")  # left to the page
 
 
 def again(model, x, target, baseline, batch_size):
@@ -146,7 +147,7 @@ def test_no_method_that_can_be_believed(case):
 
 def test_the_model_is_left_as_it_was_and_any_number_of_it_will_do(case):
     before, methods = case.model.digest, ["saliency", "input_x_gradient"]
-    margin = recommended(case, target=lambda out: out[:, 1] - out[:, 0], budget=60_000, methods=methods)
+    margin = recommended(case, target=lambda out: out[:, 1] - out[:, 0], budget=40_000, methods=methods)
     assert case.model.digest == before and margin.n == 8 and margin.choice == "input_x_gradient"
 
 
@@ -206,8 +207,8 @@ def test_it_is_shown(found):
 
 def test_on_planted_truth_its_choice_beats_every_fixed_one():
     """A method that refuses a model, or is withheld, counts as a random map on it."""
-    cases = known_truth.family(FRESH, rows=6)
-    cases = {name: cases[name] for name in cases if name not in ("steps, image", "distractor, image")}
+    cases = known_truth.family(FRESH, rows=5)
+    cases = {name: cases[name] for name in cases if name not in SLOW}
     methods = ["integrated_gradients", "input_x_gradient", "kernel_shap", "permutation_shapley", "occlusion", "lrp"]
     chosen: list[float] = []
     fixed: dict[str, list[float]] = {name: [] for name in lk.names("attributions")}
@@ -216,7 +217,7 @@ def test_on_planted_truth_its_choice_beats_every_fixed_one():
         for name, errors in fixed.items():
             values = known_truth.attributed(of, name)
             errors.append(by_chance if isinstance(values, str) else of.error(values))
-        record = recommended(of, budget=60_000, methods=methods)
+        record = recommended(of, budget=40_000, methods=methods)
         chosen.append(fixed[record.choice][-1] if record.choice else by_chance)
     best = min(np.mean(errors) for errors in fixed.values())
     assert np.mean(chosen) < best and np.mean(chosen) < 0.1, (chosen, best)
