@@ -9,6 +9,7 @@ import torch
 from captum.attr import Occlusion
 
 import labkit as lk
+from benchmarks._threads import one_and_all
 from labkit.attributions.occlusion import occlusion
 
 ROWS, SIDE, ROUNDS = 64, 4, 2
@@ -30,6 +31,11 @@ def timed(method: Callable[[int, int], torch.Tensor], stride: int, number: int) 
 
 
 def main() -> None:
+    """Print the seconds of both on one thread and on all."""
+    one_and_all(compare)
+
+
+def compare() -> None:
     """Print the seconds of both, their ratio, and how far the values are apart."""
     model, data = lk.zoo.load("fashion_cnn"), lk.data.load("fashion_mnist")
     x = model.tensor(data.test.x[:ROWS])

@@ -17,6 +17,7 @@ import torch
 from captum.attr import KernelShap, ShapleyValueSampling
 
 import labkit as lk
+from benchmarks._threads import one_and_all
 from labkit.attributions.exact_shapley import exact_shapley
 from labkit.attributions.kernel_shap import kernel_shap
 from labkit.attributions.permutation_shapley import permutation_shapley
@@ -120,20 +121,24 @@ def main() -> None:
     base = model.tensor(model.reference(data.test.x[:1]))
     ones = torch.ones(ROWS, dtype=torch.int64, device=x.device)
     exact = exact_shapley(model, x, ones, base.expand_as(x), None, 4096)[0].cpu().numpy()
-    about = f"{model.device}, {torch.get_num_threads()} threads"
-    print(f"{ROWS} rows of Adult, {about}, error at most {ERROR:.0%} of the exact values")
-    seconds: dict[str, float] = {}
-    for peer in peers(model, base):
-        spent = least(peer, x, exact)
+    print(f"{ROWS} rows of Adult, {model.device}, error at most {ERROR:.0%} of the exact values", flush=True)
+    able = [(peer, least(peer, x, exact)) for peer in peers(model, base)]
+    for peer, spent in able:
         if spent is None:
-            print(f"  {peer.family} {peer.name} did not reach the error", flush=True)
-            continue
-        runs = [clocked(peer.method, x, spent) for _ in range(3 if peer.family == "labkit" else 1)]
+            print(f"  {peer.family} {peer.name} did not reach the error with {peer.efforts[-1]}", flush=True)
+    one_and_all(lambda: compare([(peer, spent) for peer, spent in able if spent is not None], x, exact))
+
+
+def compare(able: list[tuple[Peer, float]], x: torch.Tensor, exact: np.ndarray) -> None:
+    """Print the seconds of each method for all rows, and the ratios of the fastest."""
+    seconds: dict[str, float] = {}
+    for peer, spent in able:
+        runs = [clocked(peer.method, x, spent) for _ in range(2 if peer.family == "labkit" else 1)]
         took, values = min(runs, key=lambda run: run[0])
         print(f"  {peer.family} {peer.name} at {spent:g}: {took:.2f} s, error {off(values, exact):.2%}", flush=True)
         seconds[peer.family] = min(took, seconds.get(peer.family, np.inf))
     for family in seconds.keys() - {"labkit"}:
-        print(f"ratio {family} / labkit: {seconds[family] / seconds['labkit']:.0f}")
+        print(f"{torch.get_num_threads()} threads, ratio {family} / labkit: {seconds[family] / seconds['labkit']:.0f}")
 
 
 def clocked(method: Method, x: torch.Tensor, spent: float) -> tuple[float, np.ndarray]:

@@ -511,6 +511,8 @@ class TestDuplicatedFeatures:
         x[:, 2:] = 0
         x[7, 2:] = 3, 5  # correlate by 1, as would any two rare events that meet once
         assert self.status(self.explained(x, 1.0, 1.0)) == "meets"
+        x[7, :2] = 900, 1000  # and so do two columns whose greatest values are in one row
+        assert self.status(self.explained(x, 1.0, 1.0)) == "meets"
         assert self.status(self.explained(np.tile(x[:, :1], (1, 4))[:4] + 1, 1.0)) == "not_measured"
 
     def test_pictures_are_another_matter(self, cnn, digits):
@@ -524,9 +526,10 @@ class TestDuplicatedFeatures:
         for seed in range(200):
             draw, n = np.random.default_rng(seed), (12, 20, 60)[seed % 3]
             columns = [
-                draw.normal(size=(n, 3)),
+                draw.normal(size=(n, 2)),
                 draw.poisson(1.5, (n, 3)),
-                draw.random((n, 4)) < draw.choice([0.05, 0.2, 0.5], 4),
+                draw.random((n, 3)) < draw.choice([0.05, 0.2, 0.5], 3),
+                draw.lognormal(0, 3, (n, 2)),
                 draw.lognormal(0, 3, (n, 2)) * (draw.random((n, 2)) < 0.1),
             ]
             x = np.concatenate(columns, 1)
