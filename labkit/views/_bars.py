@@ -9,30 +9,36 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.records.explain import Explanation
+from labkit.views._deletion import curve, deletion, title
 from labkit.views._entries import Entries, entries
 from labkit.views._maps import heading, limit, maps
 from labkit.views._style import COLOURS, DIVERGING, NEUTRAL, base
 
-EXAMPLES, BARS, LINE = 3, 12, 7  # examples shown, bars for each, words in a line
+EXAMPLES, BARS, LINE = 3, 12, 6  # examples shown, bars for each, words in a line
 _COLOUR = {"attribution": COLOURS[0], "random weights": NEUTRAL}
 
 
 def figure(record: Explanation) -> go.Figure:
     """An example a row. Its largest parts as bars, with the standard error where the method samples, and beside them the
     same of random weights and of what the method itself sets beside, scaled to the attribution's largest value. A text
-    stands before them, coloured word by word as a share of the largest."""
+    stands before them, coloured word by word as a share of the largest; the deletion curve behind."""
     shown, reads = min(EXAMPLES, len(record)), record.modality == "text"
     parts = [entries(record, i) for i in range(shown)]
     count = min(BARS, max((len(p.labels) for p in parts), default=1))
     headings = [heading(record, i) for i in range(shown)]
-    titles = [t for h in headings for t in (f"{h} (red: for it, blue: against it)", "")] if reads else headings
+    curves = deletion(record) is not None
+    bars = 2 if reads else 1
+    titles = []
+    for i, text in enumerate(headings):
+        titles += [f"{text} (red: for it, blue: against it)", ""] if reads else [text]
+        titles += [title(record, i)] if curves else []
     lines = max((math.ceil(len(p.words) / LINE) for p in parts), default=1)
     result = make_subplots(
         shown,
-        2 if reads else 1,
+        bars + curves,
         subplot_titles=titles,
-        column_widths=[0.62, 0.38] if reads else None,
-        horizontal_spacing=0.16 if reads else None,
+        column_widths=[*([0.5] if reads else []), 0.32 if reads else 0.72, *([0.2] if curves else [])],
+        horizontal_spacing=0.13 if reads else 0.1,
         vertical_spacing=0.3 / (shown + 1),
     )
     height = 110 + shown * (50 + 22 * count)
@@ -41,8 +47,9 @@ def figure(record: Explanation) -> go.Figure:
     for i in range(shown):
         if reads:
             _text(result, record, i, parts[i], lines)
-        _contributions(result, record, i, parts[i], count, 2 if reads else 1)
-    result.update_xaxes(title_text=f"contribution, by {record.method}", row=shown, col=2 if reads else 1)
+        _contributions(result, record, i, parts[i], count, bars)
+        curve(result, record, i, "words" if reads else "columns", (i + 1, bars + 1), last=i + 1 == shown)
+    result.update_xaxes(title_text=f"contribution, by {record.method}", row=shown, col=bars)
     return result
 
 

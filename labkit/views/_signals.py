@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.records.explain import Explanation
+from labkit.views._deletion import curve, deletion, title
 from labkit.views._maps import heading, limit
 from labkit.views._style import COLOURS, DASHES, NEUTRAL, base
 
@@ -16,15 +17,24 @@ _CHANNEL = tuple(c for c in COLOURS if c not in (COLOURS[1], NEUTRAL))  # the tw
 
 
 def figure(record: Explanation) -> go.Figure:
-    """Two panels an example over one axis of time: the signal, and its attribution beside the random-weights control.
+    """Two panels an example over one axis of time: the signal, and its attribution beside the random-weights control; at
+    their side the deletion curve.
 
     Of a series with many channels those with the largest attribution are drawn; the attribution is the sum over all. A
     long signal is drawn by stretches: from its least to its greatest value, and the sum of the attributions in each.
     Steps of a series that are its baseline, such as padding, are left out: there is nothing to attribute.
     """
     shown, control = min(SHOWN, len(record)), record.control
-    titles = [text for i in range(shown) for text in (heading(record, i), "")]
-    result = make_subplots(2 * shown, 1, subplot_titles=titles, vertical_spacing=0.16 / shown)
+    curves = deletion(record) is not None
+    titles = [text for i in range(shown) for text in (heading(record, i), *([title(record, i)] if curves else []), "")]
+    result = make_subplots(
+        2 * shown,
+        2 if curves else 1,
+        specs=[[{}, {"rowspan": 2}], [{}, None]] * shown if curves else None,
+        column_widths=[0.76, 0.24] if curves else None,
+        subplot_titles=titles,
+        vertical_spacing=0.16 / shown,
+    )
     result.update_layout(base(f"{record.method}: signal and attribution", height=130 + 260 * shown).layout)
     result.update_annotations(font_size=12)
     for i in range(shown):
@@ -38,10 +48,12 @@ def figure(record: Explanation) -> go.Figure:
             name, every = "random weights, scaled", _stretch(signal)
             line(result, scaled, (2 * i + 2, 1), NEUTRAL, name, every=every, dash=DASHES[2], legend=i == 0)
         result.update_yaxes(zeroline=True, row=2 * i + 2, col=1)
+        result.update_xaxes(range=[0, record.x.shape[-1] - 1], col=1)
+        noun = "samples" if record.modality == "audio" else "values"
+        curve(result, record, i, noun, (2 * i + 1, 2), last=i + 1 == shown)
     unit = "sample" if record.modality == "audio" else "step"
     every = _stretch(record.x[0])
     each = f"{unit} (attributions summed over {every} each)" if every > 1 else unit
-    result.update_xaxes(range=[0, record.x.shape[-1] - 1])
     result.update_xaxes(title_text=each, row=2 * shown, col=1)
     return result
 

@@ -85,10 +85,14 @@ def rows(record: Counterfactuals) -> pd.DataFrame:
 
 def _changes(record: Counterfactuals, i: int, j: int) -> str:
     if not record.was:
-        return f"{record.changes[i, j]} {record.noun}"
+        return _counted(float(record.changes[i, j]), record.noun)
     names = [f"{name}: " for name in record.names] or [""] * len(record.was[i])
     parts = zip(names, record.was[i], record.becomes[i][j], record.edited[i, j])
     return "; ".join(f"{name}{old} → {new or '(left out)'}" for name, old, new, edited in parts if edited)
+
+
+def _counted(count: float, noun: str) -> str:
+    return f"{count:g} {noun.removesuffix('s') if count == 1 else noun}"
 
 
 def says(record: Counterfactuals) -> str:
@@ -96,13 +100,12 @@ def says(record: Counterfactuals) -> str:
     n, there = len(record), record.found[:, 0]
     low, high = (float(end) for end in wilson(there.sum(), n))
     none = int(record.without.sum())
-    parts = [
-        f"{share(there.mean(), low, high)} of {n} rows get another answer by changes that were found and asked again"
-    ]
+    targets = np.unique(record.target)
+    aim = f"the answer {record.classes[targets[0]]!r}" if len(targets) == 1 else "another answer"
+    parts = [f"Of {n} rows {share(there.mean(), low, high)} get {aim} by changes that were found and asked again"]
     if there.any():
         changes = record.changes[there, 0]
-        noun = record.noun.removesuffix("s") if np.median(changes) == 1 else record.noun
-        parts.append(f"at the median {np.median(changes):g} {noun} (at most {changes.max()})")
+        parts.append(f"at the median {_counted(float(np.median(changes)), record.noun)} (at most {changes.max()})")
     low, high = (float(end) for end in wilson(none, n))
     proven = int(record.none_exists.sum())
     sure = f", and {proven} have none, for all was looked at" if proven else ""

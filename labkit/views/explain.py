@@ -13,9 +13,10 @@ from plotly.subplots import make_subplots
 from labkit.core.intervals import clopper_pearson
 from labkit.records.explain import Explanation
 from labkit.views import _bars, _picture_and_words, _signals
+from labkit.views._deletion import curve, deletion, title
 from labkit.views._entries import entries
 from labkit.views._maps import GREY, heading, key, limit, maps, picture
-from labkit.views._style import COLOURS, DASHES, DIVERGING, NEUTRAL, base
+from labkit.views._style import DIVERGING, base
 
 NOUNS = {
     "audio": "samples",
@@ -28,9 +29,9 @@ IMAGES = 4  # examples shown
 
 
 def figure(record: Explanation) -> go.Figure:
-    """Images: input, attribution, random-weights control and deletion curve, one example a row. Tables: the largest
-    columns as bars, with the control beside; a text's words also in their order. Image and text: both, but for the curve.
-    Sound and series: lines over time. The control is scaled to the attribution's largest value. What was withheld is not
+    """One example a row. Images: input, attribution, random-weights control. Tables: the largest columns as bars, with
+    the control beside; a text's words also in their order. Sound and series: lines over time. At the end the deletion
+    curve; image and text have the parts of both, but for the curve. The control is scaled to the attribution's largest value. What was withheld is not
     drawn: the reason stands in its place."""
     if record.status == "not_measured":
         return _withheld(record)
@@ -76,13 +77,13 @@ def says(record: Explanation) -> str:
     """What the first-ranked entries have in common, and what speaks for and against the ranking."""
     n, noun = len(record), NOUNS.get(record.modality, "features")
     many = f"{n} example{'s' if n > 1 else ''}"
-    deletion, parts = record.scores.get("deletion"), []
-    if deletion is not None and not deletion.not_applicable:
-        random = deletion.controls["random"].values
-        lower = int((deletion.values < random).sum())
+    removed, parts = deletion(record), []
+    if removed is not None:
+        random = removed.controls["random"].values
+        lower = int((removed.values < random).sum())
         low, high = clopper_pearson(lower, n)
         parts.append(
-            f"removing them first leaves an area under the deletion curve of {deletion.values.mean():.2f} against "
+            f"removing them first leaves an area under the deletion curve of {removed.values.mean():.2f} against "
             f"{random.mean():.2f} in random order (lower in {lower} of {n}, 95 % interval of the share {low:.2f} to "
             f"{high:.2f})"
         )
@@ -128,10 +129,8 @@ def _withheld(record: Explanation) -> go.Figure:
 
 def _images(record: Explanation) -> go.Figure:
     shown, drawn = min(IMAGES, len(record)), maps(record)
-    deletion = record.scores.get("deletion")
-    columns = ["input", *drawn]
-    curves = deletion is not None and not deletion.not_applicable
-    columns += ["deletion"] if curves else []
+    curves = deletion(record) is not None
+    columns = ["input", *drawn, *(["deletion"] if curves else [])]
     figure = make_subplots(
         shown + 1,
         len(columns),
@@ -148,7 +147,7 @@ def _images(record: Explanation) -> go.Figure:
         for j, values in enumerate(drawn.values()):
             picture(figure, values[i].sum(0), DIVERGING, (i + 1, j + 2))
         if curves:
-            _curves(figure, record, i, shown, len(columns))
+            curve(figure, record, i, "pixels", (i + 1, len(columns)), last=i + 1 == shown)
     key(figure, shown + 1)
     return figure
 
@@ -159,25 +158,5 @@ def _heading(record: Explanation, i: int, column: str) -> str:
     if column in ("attribution", *record.beside):
         return f"{column.replace('_', ' ')}, ±{limit(maps(record)[column][i].sum(0)):.2g}"
     if column == "deletion":
-        return f"deletion, area {record.scores['deletion'].values[i]:.2f}"
+        return title(record, i)
     return f"random weights, r = {record.scores['randomized_weights'].values[i]:.2f}"
-
-
-def _curves(figure: go.Figure, record: Explanation, i: int, shown: int, column: int) -> None:
-    """The target's probability as the first-ranked pixels go, for the method and in random order."""
-    deletion = record.scores["deletion"]
-    curves = {record.method: deletion.more["curve"][i], "random order": deletion.controls["random"].more["curve"][i]}
-    for j, (name, curve) in enumerate(curves.items()):
-        figure.add_scatter(
-            x=np.linspace(0, 1, len(curve)),
-            y=curve,
-            mode="lines",
-            name=f"deletion: {name}",
-            line={"color": COLOURS[0] if j == 0 else NEUTRAL, "dash": DASHES[j]},
-            showlegend=i == 0,
-            row=i + 1,
-            col=column,
-        )
-    title = "share of pixels removed" if i + 1 == shown else None
-    figure.update_xaxes(title_text=title, row=i + 1, col=column)
-    figure.update_yaxes(range=[0, 1.02], row=i + 1, col=column)
