@@ -213,7 +213,10 @@ def _sound(asked: str) -> str:
     """What to take instead of a method that does not add up."""
     if asked.startswith("integrated_gradients"):
         return "kernel_shap and permutation_shapley add up and ask for outputs only; occlusion needs no such promise."
-    return "integrated_gradients and kernel_shap add up on such models."
+    return (
+        "integrated_gradients, kernel_shap and permutation_shapley add up on such models; lrp accounts for all that it "
+        "hands back."
+    )
 
 
 def _shown(data: Any, x: np.ndarray) -> dict[str, Any]:
