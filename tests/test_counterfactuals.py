@@ -493,7 +493,11 @@ class TestOnRealData:
         assert lk.check(record, only=["beats_random_search"])[0].status == "meets"
         loaded = lk.load(lk.save(record, tmp_path / "c.lk"))
         assert loaded.digest == record.digest and lk.says(loaded) == lk.says(record)
-        assert f"of {len(record)} rows" in lk.says(record) and "at most" in lk.says(record)
+        assert (
+            f"Of {len(record)} rows" in lk.says(record)
+            and "'good risk'" in lk.says(record)
+            and "at most" in lk.says(record)
+        )
         drawn = svg(lk.figure(record), name="f")
         assert "would have to be" in drawn and "without a way" in drawn
         table = lk.rows(record)
