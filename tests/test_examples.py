@@ -226,6 +226,10 @@ def test_prototypes_take_the_discrepancy_down_most(mlp, digits) -> None:
             left = {i: _discrepancy(z[rows], [*chosen[: size - 1], i], record.gamma[c]) for i in rest}
             assert min(left, key=lambda i: left[i]) == chosen[size - 1]
             assert record.cover[c, size - 1] == pytest.approx(left[chosen[size - 1]], abs=1e-9)
+        kernel = np.exp(-record.gamma[c] * np.square(z[rows][:, None] - z[rows][None]).sum(2))
+        missed = np.abs(kernel.mean(1) - kernel[:, chosen].mean(1))
+        missed[chosen] = -1
+        assert record.criticism[c, 0] == rows[missed.argmax()]
 
 
 def test_prototypes_are_worth_more_than_random_examples_but_not_where_features_say_nothing(mlp, digits) -> None:
