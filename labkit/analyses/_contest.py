@@ -79,9 +79,10 @@ class Contest:
     def _probe(self, name: str, method: Method) -> None:
         """Explain the first row. The map, a planted truth and random weights each take as much for every row."""
         n, before, left = len(self.whole.case.x), self.meter.spent, self.left
+        unit = self.meter.unit
         trial = self._within(left / n, lambda: self.first.attributed(method))
         if trial is None:
-            self.out[name] = f"{n} rows like the first take more than the {_amount(left, self.meter.unit)} that were left"
+            self.out[name] = f"{n} rows like the first take more than the {_amount(left, unit)} that were left"
         elif isinstance(trial, str):
             self.out[name] = trial
         else:
@@ -132,7 +133,8 @@ class Contest:
         tensor = case.model.tensor
         where = support(tensor(case.x), tensor(case.baseline))
         maps = [tensor(self.trials[name].values) for name in names]
-        return np.array([[float(alike(a, b, where).nanmean()) for b in maps] for a in maps]).reshape(len(maps), len(maps))
+        found = [float(alike(a, b, where).nanmean()) for a in maps for b in maps]
+        return np.array(found).reshape(len(maps), len(maps))
 
 
 def _stacked(found: Sequence[Mapping[str, np.ndarray]], scores: Sequence[str], n: int) -> np.ndarray:
@@ -142,4 +144,4 @@ def _stacked(found: Sequence[Mapping[str, np.ndarray]], scores: Sequence[str], n
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{value:.2g} seconds" if unit == "seconds" else f"{value:.0f} passes"
+    return f"{value:.3g} seconds" if unit == "seconds" else f"{value:.0f} passes"
