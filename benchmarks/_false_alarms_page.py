@@ -17,7 +17,7 @@ How often each check of an explanation accuses a sound one, and how often a plan
 `python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand.
 
 A case is one sound model, one sound method and {examples} of its test examples with a hundred background rows; methods
-take turns ({methods}). An alarm is a case in which the check says *does not meet* at least once.
+take turns, and checks that only some methods answer to are also asked of each other model ({methods}). An alarm is a case in which the check says *does not meet* at least once.
 A check that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
 has its own seed and its own examples; models of one family share their data.
 
@@ -49,10 +49,10 @@ def _sound(cases: list[Any], checks: list[str]) -> str:
     ]
     lines.append("|---|---|---|---|---|---|---|---|")
     for name in checks:
-        said = Counter(found[name] for found in cases)
+        said = Counter(found[name] for found in cases if name in found)
         judged = sum(said[verdict] for verdict in VERDICTS)
         rate, ends = _rate(said["does_not_meet"], judged)
-        rest = len(cases) - judged
+        rest = sum(said.values()) - judged
         lines.append(
             f"| {name} | {judged} | {said['does_not_meet']} | {rate} | {ends} | {said['meets'] + said['info']} | "
             f"{said['inconclusive']} | {rest} |"

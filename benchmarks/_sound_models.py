@@ -26,7 +26,7 @@ class Family:
     """One architecture on one data set.
 
     Attributes:
-        share: of all the models. steps, rate: of Adam, on ``rows`` training rows at a time.
+        share: of all the models, and ``least`` so many: some checks read few kinds of input or method. steps, rate: of Adam, on ``rows`` training rows at a time.
         make: a fresh module. wrapped: what ``labkit.wrap`` must know of it.
         methods: those that are sound on it and take turns.
     """
@@ -39,6 +39,7 @@ class Family:
     steps: int = 120
     rate: float = 5e-3
     rows: int = 512
+    least: int = 1
     methods: tuple[str, ...] = ("integrated_gradients", "occlusion", "kernel_shap", "lrp")
 
 
@@ -75,7 +76,9 @@ def families() -> Iterator[Family]:
             "padding": recipe.padding,
         }
         build = registry.find("architectures", recipe.architecture)
-        yield Family(data.train.name.split(",")[0], share, lambda b=build, c=config: b(**c), parts(data), known)  # type: ignore[misc]
+        yield Family(
+            data.train.name.split(",")[0], share, lambda b=build, c=config: b(**c), parts(data), known, least=50
+        )  # type: ignore[misc]
     yield _tumours()
     yield _reviews()
     yield _decisive_words()
@@ -89,7 +92,12 @@ def _tumours() -> Family:
     known = {"classes": ("malignant", "benign"), "baseline": x[:400].mean(0)}
     parts = _Rows(x[:400], y[:400]), _Rows(x[400:], y[400:])
     return Family(
-        "breast cancer", 0.15, lambda: nn.Sequential(Scale(mean, spread), dense(30, 24, 2)), lambda: parts, known
+        "breast cancer",
+        0.15,
+        lambda: nn.Sequential(Scale(mean, spread), dense(30, 24, 2)),
+        lambda: parts,
+        known,
+        least=60,
     )
 
 
@@ -113,7 +121,7 @@ def _decisive_words() -> Family:
     x[np.arange(900), draw.integers(0, 12, 900)] = 1 + y
     known = {"classes": ("a", "b"), "embedding": "embed"}
     parts = _Rows(x[:400], y[:400]), _Rows(x[400:], y[400:])
-    return Family("a decisive word", 0.1, Attending, lambda: parts, known, 80, 2e-2, 256, ("attention",))
+    return Family("a decisive word", 0.1, Attending, lambda: parts, known, 80, 2e-2, 256, 100, ("attention",))
 
 
 @dataclass(frozen=True)
