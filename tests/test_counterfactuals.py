@@ -303,6 +303,10 @@ class TestWorth:
         (finding,) = lk.check(replace(sound, found=there, control_found=chance), only=["beats_random_search"])
         assert finding.status == "does_not_meet" and f"for 5 of {len(sound)} rows" in finding.says
 
+        alone = lk.counterfactuals(model(rough(1)), data, control=False, **options)
+        assert lk.check(alone, only=["beats_random_search"])[0].status == "not_measured"
+        assert "random search" not in lk.says(alone) and "random search" in lk.says(sound)
+
         def gives_up(ask: Any, moves: Any, free: Any, settings: Any) -> Found:
             n, units, _ = moves.shape
             ask.asked += 64

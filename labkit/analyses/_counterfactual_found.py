@@ -96,9 +96,11 @@ def _judged(case: Case, ways: Ways, again: Question, out: Arrays, draws: Draws, 
 
 
 def _control(case: Case, moves: Moves, plan: Settings, budget: np.ndarray, draws: Draws) -> Arrays:
-    found = at_random(Question(case.run, case.model, case.target, "random search"), moves, budget, plan, draws)
+    ask = Question(case.run, case.model, case.target, "random search")
+    found = at_random(ask, moves, budget, plan, draws)
     edited = (found.state > 0).sum(1)
     return {
+        "control_queries": ask.asked,
         "control_found": np.isfinite(found.price),
         "control_edited": edited,
         "control_cost": np.where(np.isfinite(found.price), found.price - plan.per_change * edited, np.nan),

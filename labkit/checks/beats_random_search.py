@@ -18,14 +18,14 @@ def beats_random_search(record: Counterfactuals) -> Finding:
     being without.
     """
     criterion = "a way where random search has none, or a cheaper one, on most rows where the two differ"
+    if not record.control_queries.any():
+        says = "not measured because random search asked nothing: control=False, or nothing that may change."
+        return Finding(check="beats_random_search", status="not_measured", says=says, criterion=criterion)
     if not record.control_found.any() and not record.found[:, 0].any():
         says = "neither the search nor random search found a way for any row."
         return Finding(
             check="beats_random_search", status="inconclusive", says=says, n=len(record), criterion=criterion
         )
-    if np.isnan(record.control_price).all() and not record.queries.any():
-        says = "not measured because random search had no question to ask."
-        return Finding(check="beats_random_search", status="not_measured", says=says, criterion=criterion)
     own = np.where(record.found[:, 0], record.price[:, 0], np.inf)
     other = np.where(record.control_found, record.control_price, np.inf)
     better, worse = own < other - 1e-9, other < own - 1e-9
@@ -36,12 +36,12 @@ def beats_random_search(record: Counterfactuals) -> Finding:
         status = "does_not_meet"
     elif not wins.n or wins.side() == "most":
         status = "meets"
-    alike = len(record) - wins.n
+    ahead = f"is ahead of random changes with as many questions on {wins} rows where the two differ, and they are"
     says = (
-        f"the search is ahead of random changes with as many questions on {wins} rows where the two differ, and they are "
-        f"equal on {alike}; random changes alone find a way for {missed} of {len(record)} rows."
+        f"the search {ahead if wins.n else 'and random changes are'} equal on {len(record) - wins.n}; random changes alone "
+        f"find a way for {missed} of {len(record)} rows."
     )
-    low, high = wins.ends
+    low, high = wins.ends if wins.n else (None, None)
     return Finding(
         check="beats_random_search",
         status=status,

@@ -30,7 +30,8 @@ class Counterfactuals(Record):
             than 19 of 20. nan where it is not measured.
         kept: share of copies with small noise (``noise_of``) that get the target.
         queries: questions to the model for the first counterfactual of each row.
-        control_found, control_edited, control_cost: of random search with as many questions.
+        control_queries, control_found, control_edited, control_cost: of random search with as many questions; none where it
+            was not asked for.
         path: the target's probability as the first counterfactual's changes are made one by one, the best first; nan
             after the last, and throughout for tables.
         groups: the group of each row by each sensitive feature, "" where unknown.
@@ -65,6 +66,7 @@ class Counterfactuals(Record):
     real: Annotated[np.ndarray, Dims("example", "counterfactual")]
     kept: Annotated[np.ndarray, Dims("example", "counterfactual")]
     queries: Annotated[np.ndarray, Dims("example")]
+    control_queries: Annotated[np.ndarray, Dims("example")]
     control_found: Annotated[np.ndarray, Dims("example")]
     control_edited: Annotated[np.ndarray, Dims("example")]
     control_cost: Annotated[np.ndarray, Dims("example")]

@@ -110,7 +110,7 @@ def says(record: Counterfactuals) -> str:
     proven = int(record.none_exists.sum())
     sure = f", and {proven} have none, for all was looked at" if proven else ""
     parts.append(f"at most {share(none / n, low, high)} have no way{sure}")
-    if record.queries.any() and np.any(record.control_found | there):
+    if record.control_queries.any():
         own, other = record.price[:, 0], record.control_price
         both = ~np.isnan(own) & ~np.isnan(other)
         cheaper = int((own[both] < other[both] - 1e-9).sum())
