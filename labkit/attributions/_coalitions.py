@@ -163,6 +163,28 @@ def _shared(game: Games, share: Tensor) -> Tensor:
     return each.gather(1, game.member)
 
 
+def or_exact(
+    game: Games, first: int, max_samples: int, tolerance: float, sample: Callable[[Games, int], Shares]
+) -> Shares:
+    """Shapley values from a sample of so many coalitions, or from all where that costs no more.
+
+    Args:
+        first: the coalitions after which ``sample`` looks at errors for the first time.
+    """
+    everyone = 2**game.players - 2
+    if everyone > max(max_samples, first):
+        return sample(game, max_samples)
+    most = min(everyone, max_samples - everyone)
+    if most < first:
+        return game.exact()
+    credit, error, samples = sample(game, most)
+    late = (error.amax(1) > tolerance * game.change.abs()).nonzero()[:, 0]
+    if len(late):
+        credit[late], error[late], more = game.part(late).exact()
+        samples[late] += more
+    return credit, error, samples
+
+
 def doubling(first: int, most: int) -> tuple[int, ...]:
     """first, twice that, ... and at last ``most``."""
     counts = []

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._coalitions import Games, Shares, credited, doubling, games, in_rounds
+from labkit.attributions._coalitions import Games, Shares, credited, doubling, games, in_rounds, or_exact
 from labkit.attributions._regions import regions
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -50,19 +50,12 @@ def kernel_shap(
         from the regression's residuals, and the ``samples`` that each row took: at least two for each feature and 32.
     """
 
+    def sample(game: Games, most: int) -> Shares:
+        m = game.players
+        return _sampled(game, doubling(max(FIRST, 2 * m), max(FIRST, most // 2 - m)), tolerance)
+
     def solve(game: Games) -> Shares:
-        m, everyone = game.players, 2**game.players - 2
-        least = 2 * (m + FIRST)
-        exact = everyone <= max(max_samples, least)
-        most = min(everyone, max_samples - everyone) if exact else max(max_samples, least)
-        if most < least:
-            return game.exact()
-        credit, error, samples = _sampled(game, doubling(max(FIRST, 2 * m), most // 2 - m), tolerance)
-        late = (error.amax(1) > tolerance * game.change.abs()).nonzero()[:, 0]
-        if exact and len(late):
-            credit[late], error[late], more = game.part(late).exact()
-            samples[late] += more
-        return credit, error, samples
+        return or_exact(game, 2 * (game.players + FIRST), max_samples, tolerance, sample)
 
     start = games(model, x, target, baseline, regions(model, x, features, cells), generator, batch_size)
     return credited(x, start, solve)

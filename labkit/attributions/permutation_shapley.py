@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._coalitions import credited, games
-from labkit.attributions._permutations import by_orders
+from labkit.attributions._coalitions import Games, Shares, credited, games, or_exact
+from labkit.attributions._permutations import FIRST, by_orders
 from labkit.attributions._regions import regions
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -38,12 +38,17 @@ def permutation_shapley(
 
     Returns:
         Like x, in units of the score, adding up to its change from baseline to x; the ``standard_error`` of each value,
-        from the spread between pairs of orders, and the ``samples`` that each row took: at least two pairs of orders.
+        from the spread between pairs of orders, and the ``samples`` that each row took: at least two pairs of orders,
+        or all coalitions where these are few, and then the values are exact.
     """
 
     def ordering(draws: Draws, feature: Tensor) -> Tensor:
         lot = torch.from_numpy(draws.uniform(feature.shape[1])).to(feature.device)
         return lot.argsort(1)
 
+    def solve(game: Games) -> Shares:
+        first = 2 * (game.players - 1) * FIRST
+        return or_exact(game, first, max_samples, tolerance, lambda g, most: by_orders(g, ordering, tolerance, most))
+
     start = games(model, x, target, baseline, regions(model, x, features, cells), generator, batch_size)
-    return credited(x, start, lambda game: by_orders(game, ordering, tolerance, max_samples))
+    return credited(x, start, solve)
