@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from labkit.analyses._guard import as_split, check_classifier
+from labkit.analyses._guard import as_array, as_split, check_classifier
 from labkit.analyses._preflight import check_inputs, check_targets
 from labkit.core import method as methods
 from labkit.core.refused import Refused, unknown
@@ -57,7 +56,7 @@ def what_of(model: Classifier | Generative, target: Any, against: Any) -> tuple[
 
 def _numbered(model: Classifier, target: Any) -> Any:
     """Class names as numbers; anything else as it is."""
-    given = np.asarray(target)
+    given = as_array(f"a class of {model.name}", target)
     if given.dtype.kind != "U":
         return target
     for name in given.ravel():
@@ -70,7 +69,7 @@ def baseline(asked: str, model: Classifier, given: Any, x: np.ndarray) -> np.nda
     """(n, *shape) baselines of the inputs' type, one for each row."""
     if given is None:
         given = model.reference(x)
-    given = np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given)
+    given = as_array(asked, given)
     if given.dtype.kind not in "biuf" or given.shape not in ((), x.shape[1:], x.shape):
         what = f"a baseline of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
         raise Refused(asked, what, "a number, one input, or one for each row")
@@ -95,7 +94,7 @@ def features(asked: str, given: Any, x: np.ndarray, names: tuple[str, ...]) -> F
         return None
     if isinstance(given, Mapping):
         return _named(asked, given, x, names)
-    given = np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given)
+    given = as_array(asked, given)
     if given.dtype.kind not in "iu" or given.shape != x.shape[1:]:
         what = f"features of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
         raise Refused(asked, what, f"whole numbers in an array of the shape {x.shape[1:]}, or {{name: columns}}")
@@ -107,7 +106,7 @@ def _named(asked: str, given: Mapping[str, Any], x: np.ndarray, names: tuple[str
         raise Refused(asked, f"named features for inputs of shape {x.shape}", "an array with one number an entry")
     owner: dict[int, str] = {}
     for name, places in given.items():
-        for place in places:
+        for place in places if isinstance(places, Iterable) and not isinstance(places, str) else (places,):
             column = names.index(place) if place in names else place
             if not isinstance(column, int | np.integer) or not 0 <= column < x.shape[1]:
                 what = f"the column {place!r} of the feature {name!r}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses._guard import Run, batched
+from labkit.analyses._guard import Run, as_array, batched
 from labkit.core.draws import Draws
 from labkit.core.method import Spec, call
 from labkit.core.refused import Refused
@@ -89,7 +89,7 @@ def gather(
         return values
 
     values = batched(run, what, part, n).numpy()
-    return values, {k: torch.cat([f[k].detach().cpu() for f in kept]).numpy() for k in kept[0]}
+    return values, {k: as_array(what, torch.cat([f[k] for f in kept])) for k in kept[0]}
 
 
 def refuse_not_finite(asked: str, what: str, values: np.ndarray) -> None:

@@ -146,7 +146,30 @@ def as_split(
                 "data whose classes are the model's, in the same order",
             )
         return data.x, data.y, data.describe()
-    x = data.detach().cpu().numpy() if isinstance(data, Tensor) else np.asarray(data)
+    x = as_array(f"{model.name} on these inputs", data)
+    if model.embedding is not None and x.dtype.kind in "iu":
+        x = x.astype(np.int64)  # embeddings look up no shorter numbers
     from labkit.core.record import array_digest
 
     return x, None, {"name": "array", "sha256": array_digest(x), "n": len(x)} if x.ndim else {}
+
+
+def as_array(asked: str, given: Any) -> np.ndarray:
+    """A tensor, table or list as an array of a type that torch knows too.
+
+    Raises:
+        Refused: lists of unlike lengths, and arrays with entries that are masked out.
+    """
+    try:
+        if isinstance(given, Tensor):
+            dense = given.detach().cpu().to_dense()
+            return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+        array = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"a {type(given).__name__} that makes no array ({error})"
+        raise Refused(asked, what, "an array or tensor, or lists of equal lengths") from None
+    if np.ma.is_masked(given):
+        raise Refused(asked, "entries that are masked out", "finite values in their place, or the rows without them")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

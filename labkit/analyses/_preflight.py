@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labkit.analyses._guard import Run
+from labkit.analyses._guard import Run, as_array
 from labkit.core.refused import Refused
 from labkit.models.classifier import Classifier
 
@@ -100,7 +100,7 @@ def check_labels(asked: str, y: np.ndarray, n: int, classes: int) -> None:
 
 def check_targets(asked: str, target: Any, n: int, classes: int) -> np.ndarray:
     """Targets as (n,) class indices; -1 and its kind are refused, since they would silently mean the last class."""
-    targets = np.asarray(target)
+    targets = as_array(f"{asked} for these targets", target)
     if targets.ndim == 0:
         targets = np.broadcast_to(targets, (n,))
     check_labels(asked + " for these targets", targets, n, classes)

@@ -46,8 +46,8 @@ def guided_ig(
     def path(rows: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         piece = (at * pieces).long().clamp(max=pieces - 1)
         here, way = nodes[piece, rows], nodes[piece + 1, rows] - nodes[piece, rows]
-        share = (at * pieces - piece).to(z).reshape(-1, *[1] * (z.ndim - 1))
-        return here + share * way, pieces * way
+        share = (at * pieces - piece).reshape(-1, *[1] * (z.ndim - 1))
+        return (here + share * way).to(z), (pieces * way).to(z)
 
     ends = torch.arange(pieces, dtype=torch.float64)[:, None] + torch.tensor([0, 1 - BEFORE], dtype=torch.float64)
     grid = torch.cat([ends.flatten() / pieces, torch.ones(1, dtype=torch.float64)])
@@ -58,13 +58,15 @@ def guided_ig(
 def _lay(
     forward: Forward, target: Tensor, start: Tensor, end: Tensor, fraction: float, legs: int, bends: int
 ) -> Tensor:
-    """(legs * bends + 1, n, ...) the ends of the path's pieces."""
+    """(legs * bends + 1, n, ...) the ends of the path's pieces, in float64: shorter numbers may never reach a place."""
+    kind = end.dtype
+    start, end = start.double(), end.double()
     nodes = [start]
     for leg in range(1, legs + 1):
         goal = end if leg == legs else start + leg / legs * (end - start)
         length = (goal - nodes[-1]).flatten(1).abs().sum(1)
         for piece in range(1, bends):
-            size = gradient(forward, nodes[-1], target).abs()
+            size = gradient(forward, nodes[-1].to(kind), target).abs().nan_to_num(torch.inf)
             at, aim, small = (part.flatten(1) for part in (nodes[-1], goal, size))
             nodes.append(_piece(at, aim, small, length * (1 - piece / bends), fraction).reshape(start.shape))
         nodes.append(goal)
