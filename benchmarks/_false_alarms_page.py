@@ -17,8 +17,8 @@ How often each check of an explanation accuses a sound one, and how often a plan
 `python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand.
 
 A case is one sound model, one sound method and {examples} of its test examples with a hundred background rows; methods
-take turns, and checks that only some methods answer to are also asked of each other model ({methods}). An alarm is a case in which the check says *does not meet* at least once.
-A check that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
+take turns, and checks that only some methods answer to are also asked of each other model ({methods}).
+An alarm is a case in which the check says *does not meet* at least once; one that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
 has its own seed and its own examples; models of one family share their data.
 
 The rules of the checks were set while looking at the half `{unseen}` of the seeds; this page tells of the half `{half}`,
