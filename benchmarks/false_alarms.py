@@ -31,9 +31,9 @@ from labkit.records.explain import Explanation
 EXAMPLES = 12
 HALVES = {"design": 0, "report": 1_000_000}  # where the seeds of a half begin
 # Checks that read one method alone are also asked of every model, without the other evidence.
-ALONE: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "lrp": ("conservation", ()),
-    "kernel_shap": ("stability", ("seed_stability",)),
+ALONE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "lrp": (("conservation",), ()),
+    "kernel_shap": (("completeness", "stability"), ("seed_stability",)),
 }
 ORDER = ("does_not_meet", "inconclusive", "meets", "info", "not_measured", "not_applicable")
 UNJUDGED = {"baseline_stability"}  # says, but passes no verdict
@@ -60,7 +60,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     began, results, told = time.perf_counter(), Results(), 0.0
     for family, seeds in shared_out(asked.models, HALVES[asked.half]):
-        faulty = round(asked.faulty * len(seeds) / asked.models)
+        faulty = round(asked.faulty * family.share)
         for found in judged(family, seeds, faulty):
             results.add(*found)
             if time.perf_counter() - told > 60:
@@ -122,10 +122,10 @@ def judged(family: Family, seeds: list[int], faulty: int) -> Iterator[tuple[str,
         if before and number <= faulty:
             for name, fault in faults(before.model).items():
                 yield *about, name, *verdicts(sound, fault, seed)
-        for method, (check, evidence) in ALONE.items():
+        for method, (asked, evidence) in ALONE.items():
             if method in family.methods and method != turn:
                 try:
-                    found = verdicts(sound, method, seed, evidence, [check])
+                    found = verdicts(sound, method, seed, evidence, asked)
                 except lk.Refused:
                     continue
                 yield *about, method, *found
@@ -133,7 +133,7 @@ def judged(family: Family, seeds: list[int], faulty: int) -> Iterator[tuple[str,
 
 
 def verdicts(
-    sound: Sound, method: Any, seed: int, evidence: Iterable[str] | None = None, asked: list[str] | None = None
+    sound: Sound, method: Any, seed: int, evidence: Iterable[str] | None = None, asked: tuple[str, ...] = ()
 ) -> tuple[Found, list[str]]:
     """The worst that each of the checks asked says, and its accusations in words."""
     draw = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def verdicts(
     if evidence is None:
         evidence = [name for name in lk.names("faithfulness") if name not in UNJUDGED]
     record = lk.explain(sound.model, sound.test[rows], method, seed=seed, evidence=evidence, background=background)
-    asked = asked or checks()
+    asked = asked or tuple(checks())
     findings = lk.check(record, only=asked)
     worst = {
         name: min((f.status for f in findings if f.check == name), key=ORDER.index, default=ORDER[-1]) for name in asked
