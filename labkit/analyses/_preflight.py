@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,30 +27,80 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
     check_inputs(asked, model, x)
     if y is not None:
         check_labels(asked, y, len(x), len(model.classes))
-    with torch.no_grad():
+    with torch.no_grad(), _stateless(asked, model):
         rows = model.tensor(x[:ROWS])
         first = _forward(asked, model, rows)
         _check_outputs(asked, model, first)
         if not torch.equal(first, _forward(asked, model, rows)):
             gap = float((first - _forward(asked, model, rows)).abs().max())
-            if gap > TOLERANCE * (1 + float(first.abs().max())):
+            if gap > _allowed(model, first, TOLERANCE):
                 raise Refused(
                     asked,
                     f"a model that answers differently when asked again (by {gap:.2g})",
                     "a deterministic model: dropout and noise off when evaluating, or their average",
                 )
             run.warn(f"the model's outputs differ by up to {gap:.1g} from call to call")
-        # Each row among copies of itself: a batch of the same size, so that rounding is the same and only company differs.
-        alone = torch.cat(
-            [_forward(asked, model, rows[i : i + 1].expand_as(rows))[i : i + 1] for i in range(min(4, len(rows)))]
-        )
-        gap = float((alone - first[: len(alone)]).abs().max())
-        if gap > TOLERANCE * (1 + float(first.abs().max())):
-            raise Refused(
-                asked,
-                f"a model whose answer for a row depends on the rest of its batch (by {gap:.2g})",
-                "a model that treats rows alone: BatchNorm with running statistics, no normalisation over the batch",
-            )
+        _check_company(asked, model, rows, first)
+
+
+@contextmanager
+def _stateless(asked: str, model: Classifier) -> Iterator[None]:
+    """Refuse a model that writes to its own buffers when it answers; they are put back."""
+    before = {name: buffer.clone() for name, buffer in model.module.named_buffers()}
+    changed: list[str] = []
+    try:
+        yield
+    finally:
+        for name, buffer in model.module.named_buffers():
+            if name in before and not _same(buffer, before[name]):
+                changed.append(name)
+                buffer.set_(before[name])  # type: ignore[call-overload]
+    if changed:
+        given = f"a model that changes its own buffers when it answers ({', '.join(changed[:3])})"
+        raise Refused(asked, given, "a model whose answers leave it as it was, in evaluation mode")
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a.double().nan_to_num(), b.double().nan_to_num())
+
+
+def _allowed(model: Classifier, out: torch.Tensor, least: float) -> float:
+    """By how much two answers may differ: by rounding, which is coarse in half precision."""
+    return max(least, 16 * torch.finfo(model.dtype).eps) * (1 + float(out.abs().max()))
+
+
+def _check_company(asked: str, model: Classifier, rows: torch.Tensor, first: torch.Tensor) -> None:
+    """Refuse answers that depend on the rest of the batch, or on how long it is."""
+    # Each row among copies of itself: a batch of the same size, so that rounding is the same and only company differs.
+    few = min(4, len(rows))
+    alone = torch.cat([_forward(asked, model, rows[i : i + 1].expand_as(rows))[i : i + 1] for i in range(few)])
+    gap = float((alone - first[:few]).abs().max())
+    if gap > TOLERANCE * (1 + float(first.abs().max())):
+        raise _depends(asked, f"depends on the rest of its batch (by {gap:.2g})")
+    for size, batch in ((1, rows[:1]), (len(rows) + 1, torch.cat([rows, _other(model, rows)]))):
+        answer = _forward(f"{asked}, {size} row{'s' * (size > 1)} at a time", model, batch)
+        if answer.shape != (size, *first.shape[1:]):
+            raise _depends(asked, f"has the shape {tuple(answer.shape)} in a batch of {size}")
+        shared = min(size, len(first))
+        gap = float((answer[:shared] - first[:shared]).abs().max())
+        if gap > _allowed(model, first, TOLERANCE):
+            raise _depends(asked, f"depends on the rest of its batch (by {gap:.2g} in a batch of {size})")
+
+
+def _other(model: Classifier, rows: torch.Tensor) -> torch.Tensor:
+    """(1, *shape) one more row: the first, and beside a single one its entries the other way round."""
+    if len(rows) > 1 or model.embedding is not None:  # columns of categories have ranges of their own
+        return rows[:1]
+    return rows.flatten(1).flip(1).reshape(rows.shape)
+
+
+def _depends(asked: str, how: str) -> Refused:
+    return Refused(
+        asked,
+        f"a model whose answer for a row {how}",
+        "a model that treats rows alone: BatchNorm with running statistics, no normalisation over the batch, and a first "
+        "axis that stays",
+    )
 
 
 def check_inputs(asked: str, model: Classifier, x: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from labkit.analyses import _asking
@@ -13,6 +14,7 @@ from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_n
 from labkit.analyses._faithful import Judged, scores
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
+from labkit.analyses._withheld import Found, withheld
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws
@@ -21,10 +23,8 @@ from labkit.models.classifier import Classifier
 from labkit.models.generative import Generative
 from labkit.records.explain import Explanation
 
-GAP = 0.05  # a sum that misses more than this share of the change contradicts the method's promise
 NEAR = 0.1  # least fall of the target's probability from input to baseline
 RELAXED = 1e-3  # difference of logits, as a share, from which a baseline in the embedding is another one
-VANISHED = 1e-6  # an attribution below this share of the output's change is zero
 
 
 def explain(
@@ -91,7 +91,7 @@ def explain(
     proba, baseline_proba = (_proba(model, o, targets) for o in (outputs, from_outputs))
     _warn_of_near_baseline(run, proba, baseline_proba)
     end = _relaxed(run, model, x, start, from_outputs) if "relaxed" in promises and model.embedding else from_outputs
-    change = np.take_along_axis(outputs.astype(np.float64) - end, targets[:, None], 1)[:, 0]
+    change, rounding = _change(model, outputs, end, targets)
 
     shown = _shown(data, x)
     parts = _asking.features(asked, features, x, shown.get("names", ()))
@@ -103,11 +103,10 @@ def explain(
     def explained(rows: slice) -> tuple[Tensor, Facts]:
         return attribute.with_facts(**case.tensors(rows), generator=draws[rows])
 
-    complete = "complete" in promises
     with unchanged(model):
         values, facts = gather(run, name, explained, len(x))
         refuse_not_finite(asked, "attributions", values)
-        reason = _withheld(run, asked, values, x - start, change, complete)
+        reason = withheld(run, asked, Found(case, values, rounding, promises), draws.spawn(99))
         found = {} if reason else scores(run, measures, case, Judged(values, attribute), draws)
     return Explanation(
         provenance=run.provenance(),
@@ -117,7 +116,7 @@ def explain(
         method=name,
         options=spec.options,
         of=of,
-        complete=complete,
+        complete="complete" in promises,
         x=x,
         baseline=start,
         attribution=np.full_like(values, np.nan) if reason else values,
@@ -143,6 +142,16 @@ def _chosen(evidence: Iterable[str | Callable[..., Any]] | None) -> tuple[str | 
         return tuple(evidence)
     every = registry.names("faithfulness")
     return tuple(name for name in every if "costly" not in methods.promises(registry.find("faithfulness", name)))
+
+
+def _change(
+    model: Classifier, outputs: np.ndarray, end: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) by how much the target's score is higher than at the baseline, and the rounding of either score."""
+    here, there = (np.take_along_axis(v.astype(np.float64), targets[:, None], 1)[:, 0] for v in (outputs, end))
+    size = np.maximum(np.abs(here), np.abs(there))
+    size = np.maximum(size, 1) if model.outputs == "probabilities" else size  # their logarithms are as exact as they
+    return here - there, torch.finfo(model.dtype).eps * size
 
 
 def _proba(model: Classifier, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -178,45 +187,6 @@ def _warn_of_near_baseline(run: Run, proba: np.ndarray, baseline_proba: np.ndarr
             f"from input to baseline the target's probability falls by less than {NEAR:g} on {near} of {len(proba)} "
             "rows: with this baseline the attribution explains a change that hardly happens"
         )
-
-
-def _withheld(run: Run, asked: str, values: np.ndarray, moved: np.ndarray, change: np.ndarray, complete: bool) -> str:
-    """Why the map is not to be shown: it says nothing, or breaks the method's promise to add up. Else empty."""
-    n = len(values)
-    flat = np.abs(values.reshape(n, -1)).astype(np.float64)
-    size = np.maximum(flat.max(1), (flat * np.abs(moved.reshape(n, -1))).max(1))
-    zero = int((size <= VANISHED * np.abs(change)).sum())
-    if 2 * zero >= n:
-        return (
-            f"{asked} gives a map that vanishes on {zero} of {n} rows, while the target's score differs from the "
-            f"baseline's by {np.abs(change).mean():.3g} on average. Where gradients vanish (saturated probabilities, "
-            "rounding inside the model, a cut graph), occlusion and kernel_shap ask for outputs only; a model that ends "
-            "in a softmax can be wrapped from the layer before it."
-        )
-    if zero:
-        run.warn(f"the map vanishes on {zero} of {n} rows")
-    if not complete:
-        return ""
-    total = values.reshape(n, -1).astype(np.float64).sum(1)
-    missed = np.abs(total - change)
-    if missed.sum() <= GAP * np.abs(change).sum():
-        return ""
-    worst = int(missed.argmax())
-    return (
-        f"{asked} promises to add up to the change of the target's score and misses "
-        f"{missed.sum() / np.abs(change).sum():.0%} of it over {n} rows; at the worst (row {worst}) it adds up to "
-        f"{total[worst]:.3g} where the score changes by {change[worst]:.3g}. {_sound(asked)}"
-    )
-
-
-def _sound(asked: str) -> str:
-    """What to take instead of a method that does not add up."""
-    if asked.startswith("integrated_gradients"):
-        return "kernel_shap and permutation_shapley add up and ask for outputs only; occlusion needs no such promise."
-    return (
-        "integrated_gradients, kernel_shap and permutation_shapley add up on such models; lrp accounts for all that it "
-        "hands back."
-    )
 
 
 def _shown(data: Any, x: np.ndarray) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def vargrad(
     tolerance: Annotated[float, Range(1e-3, 1, log=True), "standard error, as a share of the largest value"] = 0.2,
     samples: Annotated[int, Range(4, 10_000, log=True), "noisy copies before the error is first asked"] = 32,
     max_samples: Annotated[int, Range(4, 100_000, log=True), "copies after which a row is left as it is"] = 512,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> Annotated[tuple[Tensor, dict[str, Tensor]], "squared"]:
     """The variance of the target logit's gradient over copies of the input with Gaussian noise (Adebayo et al., 2018,
     arXiv 1810.03307): where the model bends, not which way. It is 0 for a linear model.
 

@@ -19,6 +19,10 @@ def zero_map(
 ) -> Finding:
     """Maps with one value everywhere rank nothing: gradients that vanish, a layer without support for the target. It
     takes more of them than a true share of ``most`` gives once in a hundred."""
+    criterion = f"at most {most:.0%} of the maps are the same everywhere"
+    if record.x[0].size == 1:
+        says = "An input of one entry has nothing to rank."
+        return Finding(check="zero_map", status="not_applicable", says=says, criterion=criterion)
     flat = np.ptp(record.attribution.reshape(len(record), -1), axis=1) == 0
     share = float(flat.mean())
     which = f" (first: example {int(flat.argmax())})" if flat.any() else ""
@@ -29,6 +33,6 @@ def zero_map(
         says=f"{int(flat.sum())} of {len(record)} maps by {record.method} are the same everywhere{which}.",
         estimate=share,
         n=len(record),
-        criterion=f"at most {most:.0%} of the maps are the same everywhere",
+        criterion=criterion,
         thresholds={"most": most},
     )
