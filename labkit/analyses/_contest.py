@@ -18,6 +18,7 @@ from labkit.faithfulness._positions import support
 from labkit.faithfulness._ranks import alike
 
 MAPS = 3  # a method's own, a planted truth's and that of random weights
+PROBES = 0.5  # share of the budget that first rows may take together
 Scores = Mapping[str, Mapping[str, np.ndarray]]
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class Contest:
 
     Attributes:
         controls: the scores of maps that explain nothing.
-        out: why a method is out; trials: those that were judged.
+        out: why a method is out; unaffordable: which of them are for want of budget alone. trials: those that were judged.
         predicted, cost: what each method was expected to take, and its passes; judging: what the scores of a map take.
     """
 
@@ -38,6 +39,7 @@ class Contest:
     budget: float
     controls: Scores = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
+    unaffordable: list[str] = field(default_factory=list)
     predicted: dict[str, float] = field(default_factory=dict)
     cost: dict[str, int] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
@@ -69,20 +71,20 @@ class Contest:
         """Try what fits: methods that promise to add up first, since that can be checked, and among them the cheap ones;
         but those that take more than their share of what is left have to wait for the others."""
         for name, method in methods.items():
-            self._probe(name, method)
+            self._probe(name, method, PROBES * self.budget / len(methods))
         firm = {name: "complete" in promises(registry.find("attributions", methods[name])) for name in self.predicted}
         waiting = sorted(self.predicted, key=lambda name: (not firm[name], self.predicted[name]))
         share = self.left / max(1, len(waiting))
         for name in sorted(waiting, key=lambda name: self.predicted[name] > share):
             self._try(name, methods[name])
 
-    def _probe(self, name: str, method: Method) -> None:
+    def _probe(self, name: str, method: Method, most: float) -> None:
         """Explain the first row. The map, a planted truth and random weights each take as much for every row."""
         n, before, left = len(self.whole.case.x), self.meter.spent, self.left
         unit = self.meter.unit
-        trial = self._within(left / n, lambda: self.first.attributed(method))
+        trial = self._within(min(left / n, most), lambda: self.first.attributed(method))
         if trial is None:
-            self.out[name] = f"{n} rows like the first take more than the {_amount(left, unit)} that were left"
+            self._drop(name, f"its first row takes too much of the {_amount(left, unit)} that were left for {n}")
         elif isinstance(trial, str):
             self.out[name] = trial
         else:
@@ -92,17 +94,22 @@ class Contest:
         left, unit = self.left, self.meter.unit
         if self.predicted[name] > left:
             wanted = _amount(self.predicted[name], unit)
-            self.out[name] = f"expected to take {wanted}, with {_amount(left, unit)} left"
+            self._drop(name, f"expected to take {wanted}, with {_amount(left, unit)} left")
             return
         before = self.meter.passes
         trial = self._within(left, lambda: self.whole.trial(method, self.controls))
         if trial is None:
-            self.out[name] = f"stopped after the {_amount(left, unit)} that were left"
+            self._drop(name, f"stopped after the {_amount(left, unit)} that were left")
         elif trial.out:
             self.out[name] = trial.out
         else:
             self.trials[name] = trial
         self.cost[name] = self.meter.passes - before
+
+    def _drop(self, name: str, reason: str) -> None:
+        """Leave out a method that the budget does not allow."""
+        self.out[name] = reason
+        self.unaffordable.append(name)
 
     def _within(self, allowed: float, work: Callable[[], T]) -> T | None:
         """What comes of it, or None where it takes more than is allowed."""

@@ -23,6 +23,7 @@ from labkit.models.classifier import Classifier
 from labkit.models.generative import Generative
 from labkit.records.recommend import Recommendation
 
+SAID = 3  # methods that a reason names
 NO_SCORE = "every score ranks a map that explains nothing first, so that none can tell the methods apart here"
 
 
@@ -92,7 +93,7 @@ def recommend(
             return _record(run, contest, f"the budget of {budget:g} {unit} does not allow the scores of the controls")
         contest.hold(names)
     if not contest.trials:
-        return _record(run, contest, "no method that was tried can be believed here: " + _reasons(contest.out))
+        return _record(run, contest, _nothing_judged(contest))
     return _record(run, contest, "")
 
 
@@ -121,11 +122,11 @@ def _record(run: Run, contest: Contest, reason: str) -> Recommendation:
         n=n,
         budget=float(contest.budget),
         unit=contest.meter.unit,
-        seconds=round(contest.meter.seconds, 3),
         passes=contest.meter.passes,
         methods=names,
         excluded=tuple(contest.out),
         reasons=tuple(contest.out.values()),
+        unaffordable=tuple(contest.unaffordable),
         cost=cost[order],
         scores=tuple(judged.scores),
         better=tuple("higher" if sign > 0 else "lower" for sign in judged.sign),
@@ -164,5 +165,13 @@ def _nothing() -> None:
     """Asks for nothing: a background is checked before any method is named."""
 
 
-def _reasons(out: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in out.items()) or "there was none to try"
+def _nothing_judged(contest: Contest) -> str:
+    """Why no method was judged: a few by name, and how many the budget did not allow."""
+    dear = set(contest.unaffordable)
+    named = [f"{name}: {why}" for name, why in contest.out.items() if name not in dear]
+    more = f"; and {len(named) - SAID} more" if len(named) > SAID else ""
+    parts = ["; ".join(named[:SAID]) + more] if named else []
+    if dear:
+        allowed = f"{contest.budget:g} {contest.meter.unit}"
+        parts.append(f"{allowed} do not allow {len(dear)} methods: a larger budget, or fewer examples, would")
+    return "no method was judged. " + ". ".join(parts)

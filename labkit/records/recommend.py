@@ -17,9 +17,9 @@ class Recommendation(Record):
     Attributes:
         model: its name. n: examples.
         budget, unit: what was allowed, in "seconds" or "passes" (rows through the model; with gradient, three).
-        seconds: what it took; passes: the same in passes.
+        passes: what it took, in passes.
         methods: those that were judged, best first.
-        excluded, reasons: those that were not, and why each.
+        excluded, reasons: those that were not, and why each. unaffordable: which of these for want of budget alone.
         cost: passes of each judged method with its scores.
         scores: what was measured, by name; better: "lower" or "higher"; struck: why a score does not count, "" where it
             does.
@@ -38,11 +38,11 @@ class Recommendation(Record):
     n: int
     budget: float
     unit: str
-    seconds: float
     passes: int
     methods: tuple[str, ...]
     excluded: tuple[str, ...]
     reasons: tuple[str, ...]
+    unaffordable: tuple[str, ...]
     cost: Annotated[np.ndarray, Dims("method")]
     scores: tuple[str, ...]
     better: tuple[str, ...]
@@ -63,5 +63,5 @@ class Recommendation(Record):
 
     @property
     def conclusive(self) -> bool:
-        """Whether the choice is told apart from every other method."""
-        return bool(self.choice) and not self.rivals
+        """Whether the choice is told apart from every other method that was judged; a single one is told apart from none."""
+        return len(self.methods) > 1 and bool(self.choice) and not self.rivals

@@ -68,24 +68,34 @@ def rows(record: Recommendation) -> pd.DataFrame:
 
 def says(record: Recommendation) -> str:
     """The choice, or the methods that cannot be told apart, with the share of resamples and the paired lead."""
-    count, out = len(record.methods), len(record.excluded)
+    count, dear = len(record.methods), len(record.unaffordable)
     tried = f"on {record.n} example{'s' if record.n > 1 else ''}, by {_counted(record)}"
+    judged = f"{count} attribution{'s' if count > 1 else ''} judged ({_left_out(record)})"
+    if count == 1 and dear:
+        return f"Inconclusive: of {judged} {tried}, {record.choice} is the only one. A larger budget would judge more."
     if count == 1:
-        return f"{record.choice} is the only one of {count + out} methods that can be believed here, {tried}."
+        return f"{record.choice} is the only attribution that can be believed here, {tried} ({_left_out(record)})."
     resamples = f"{share(record.win[0])} resamples of the examples"
     ahead = lead(max(record.lead, 0.0), record.lead_low, record.lead_high)
     if record.conclusive:
         return (
-            f"Of {count} attributions judged ({out} out), {record.choice} is the most faithful {tried}: it wins in "
+            f"Of {judged}, {record.choice} is the most faithful {tried}: it wins in "
             f"{resamples} and is {ahead} of {record.methods[1]} in skill."
         )
     names = [record.choice, *record.rivals[:NAMED]]
     more = len(record.rivals) - NAMED
     either = ", ".join(names[:-1]) + f" or {names[-1]}" + (f", or one of {more} more" if more > 0 else "")
     return (
-        f"Inconclusive: {either}. Of {count} attributions judged ({out} out) {tried}, {record.choice} has the largest skill, "
+        f"Inconclusive: {either}. Of {judged} {tried}, {record.choice} has the largest skill, "
         f"{ahead} of {record.methods[1]}, and wins in {resamples}: they are not told apart."
     )
+
+
+def _left_out(record: Recommendation) -> str:
+    """How many methods were not judged: those that cannot be believed or run here, and those for want of budget."""
+    dear = len(record.unaffordable)
+    said = f"{len(record.excluded) - dear} out"
+    return f"{said}, {dear} not tried within {record.budget:g} {record.unit}" if dear else said
 
 
 def _counted(record: Recommendation) -> str:
