@@ -69,18 +69,27 @@ class Run:
 
 @contextmanager
 def unchanged(model: Classifier) -> Iterator[None]:
-    """Nothing done to the model inside may outlive this: its digest and its mode are compared before and after."""
-    before = model.digest
+    """Nothing done to the model inside may outlive this: its digest, its mode and its hooks are compared before and
+    after. Hooks that it came with stay."""
+    before, hooks = model.digest, _hooks(model)
     try:
         yield
     finally:
-        hooked = [n for n, m in model.module.named_modules() if m._forward_hooks or m._backward_hooks]
+        hooked = [name for name, found in _hooks(model).items() if found != hooks.get(name)]
         if model.digest != before or model.module.training or hooked:
             raise Refused(
                 f"an audit of {model.name}",
                 f"the model was changed by the analysis ({', '.join(hooked) or 'weights, buffers or mode'})",
                 "a method that leaves the model as it was",
             )
+
+
+def _hooks(model: Classifier) -> dict[str, tuple[int, ...]]:
+    """The numbers of every submodule's hooks."""
+    return {
+        name or "the whole": (*m._forward_hooks, *m._forward_pre_hooks, *m._backward_hooks, *m._backward_pre_hooks)
+        for name, m in model.module.named_modules()
+    }
 
 
 def batched(
