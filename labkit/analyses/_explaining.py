@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses._guard import Run, as_array, batched
+from labkit.analyses._guard import Run, as_array, batched, in_words
 from labkit.core.draws import Draws
 from labkit.core.method import Spec, call
 from labkit.core.refused import Refused
 from labkit.models.classifier import Classifier
 
+INSTEAD = "occlusion or kernel_shap, which ask for outputs only; saliency or integrated_gradients, which ask for plain gradients"
 Facts = Mapping[str, Tensor]
 
 
@@ -60,7 +61,8 @@ class Attribute:
             given["features"] = torch.as_tensor(np.array(self.features)).to(model.device)
         if self.background is not None:
             given["background"] = model.tensor(self.background).clone()
-        values, facts = unpacked(call(self.function, self.spec, {**offered, **given}))
+        with in_words(f"{self.spec.name} on {model.name}", INSTEAD):
+            values, facts = unpacked(call(self.function, self.spec, {**offered, **given}))
         if values.shape[:-1] == shape:  # taken in the embedding: its width is summed
             values = values.sum(-1)
         if values.shape != shape:

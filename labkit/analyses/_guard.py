@@ -116,14 +116,34 @@ def batched(
     return torch.cat(parts)
 
 
+@contextmanager
+def in_words(asked: str, instead: str) -> Iterator[None]:
+    """Whatever a model or a method raises becomes a refusal, with the error as its cause. Refusals stay what they are, and
+    so does memory that runs out."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        if _out_of_memory(error):
+            raise
+        said = " ".join(str(error).split())
+        raise Refused(asked, f"an error on the way, {type(error).__name__}: {said:.300}", instead) from error
+
+
 def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") -> np.ndarray:
     """(n, classes) logits as float32, in batches, without gradients."""
+
+    def part(rows: slice) -> Tensor:
+        with in_words(f"{what} on {model.name}", "a model that answers on every row, whatever its values"):
+            return model(model.tensor(x[rows])).float()
+
     with torch.no_grad():
-        return batched(run, what, lambda rows: model(model.tensor(x[rows])).float(), len(x)).numpy()
+        return batched(run, what, part, len(x)).numpy()
 
 
 def check_classifier(model: Any, asked: str, *, values: bool = False) -> None:
