@@ -74,6 +74,8 @@ def baseline(asked: str, model: Classifier, given: Any, x: np.ndarray) -> np.nda
         what = f"a baseline of type {given.dtype} and shape {given.shape} for inputs of shape {x.shape}"
         raise Refused(asked, what, "a number, one input, or one for each row")
     start = np.broadcast_to(given, x.shape).astype(x.dtype)
+    if model.padding is not None:  # a baseline in the place of padding would make the input longer
+        start = np.where(x == model.padding, x, start)
     low, high = model.bounds or (-np.inf, np.inf)
     if not np.isfinite(start).all() or start.min() < low - 1e-6 or start.max() > high + 1e-6:
         what = f"a baseline with values from {start.min():.3g} to {start.max():.3g}"
