@@ -14,6 +14,7 @@ from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_n
 from labkit.analyses._faithful import Judged, scores
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
+from labkit.analyses._reaching import check_embedding, unreached
 from labkit.analyses._withheld import Found, withheld
 from labkit.core import method as methods
 from labkit.core import registry
@@ -82,6 +83,7 @@ def explain(
     preflight(run, model, x, y)
     asked = f"{name} on {model.name}"
     outputs = logits(run, model, x)
+    check_embedding(asked, model, x, outputs)
     label = outputs.argmax(1).astype(np.int64)
     targets = label if target is None else check_targets(asked, target, len(x), len(model.classes))
     start = _asking.baseline(asked, model, baseline, x)
@@ -107,6 +109,7 @@ def explain(
         values, facts = gather(run, name, explained, len(x))
         refuse_not_finite(asked, "attributions", values)
         reason = withheld(run, asked, Found(case, values, rounding, promises), draws.spawn(99))
+        reason = reason or unreached(run, asked, case, values, attribute, draws)
         found = {} if reason else scores(run, measures, case, Judged(values, attribute), draws)
     return Explanation(
         provenance=run.provenance(),
