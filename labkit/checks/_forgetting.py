@@ -9,8 +9,11 @@ from labkit.records.explain import Explanation
 from labkit.records.finding import Finding, FindingStatus
 
 
-def finding(record: Explanation, name: str, forgot: str, threshold: float, more: str = "") -> Finding:
-    """Whether the correlation with the map of a model that ``forgot`` is below the threshold on most examples.
+def finding(
+    record: Explanation, name: str, forgot: str, threshold: float, more: str = "", values: np.ndarray | None = None
+) -> Finding:
+    """Whether the correlation with the map of a model that ``forgot`` (the score's, or ``values``) is below the threshold
+    on most examples.
 
     Beside it stands the planted-truth score, since a method can find a truth and still follow the input's values: when
     the correlation is high and the planted truth is found, the finding is inconclusive.
@@ -28,7 +31,8 @@ def finding(record: Explanation, name: str, forgot: str, threshold: float, more:
         return found("not_measured", f"Not measured because nobody asked: explain with evidence={name!r}.")
     if score.not_applicable:
         return found("not_measured", f"Not measured because of {score.not_applicable}.")
-    known = score.values[np.isfinite(score.values)]
+    taken = score.values if values is None else values
+    known = taken[np.isfinite(taken)]
     if not len(known):
         return found("not_measured", "Not measured because maps are constant on the input's support.")
     above, (true, planted) = share(known >= threshold), _planted(record)

@@ -42,7 +42,7 @@ def attention_alone(
     low, high = both.ends
     return Finding(
         check="attention_alone",
-        status={"most": "meets", "few": "does_not_meet", "open": "inconclusive"}[both.side()],  # type: ignore[arg-type]
+        status="meets" if both.side() == "most" else "does_not_meet" if both.surely_few() else "inconclusive",
         says=f"Permuting the attention maps moves the score by {np.median(moved):.0%} of its change (median), and the rank "
         f"correlation of {record.method} with input_x_gradient is {np.median(agreement):.2f} (median); both criteria hold "
         f"on {both}. Attention alone is not an explanation: read it beside the gradient's map.",

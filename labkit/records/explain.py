@@ -20,7 +20,7 @@ class Score:
         better: "lower", "higher", or "" when neither end is better in itself.
         more: what else the measure gives, each with the examples first.
         controls: the same measure of maps that explain nothing, by their name: "random", "constant", "input" (how far
-            each entry is from the baseline).
+            each entry is from the baseline), "edge" (where neighbours differ).
         not_applicable: why the measure does not apply, if it does not.
     """
 
