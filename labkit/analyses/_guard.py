@@ -44,6 +44,9 @@ class Run:
     def __post_init__(self) -> None:
         if self.model is not None:
             check_classifier(self.model, self.analysis, values=self.values)
+        whole = isinstance(self.batch_size, int | np.integer) and not isinstance(self.batch_size, bool)
+        if not whole or self.batch_size < 1:
+            raise Refused(self.analysis, f"batch_size={self.batch_size!r}", "a whole number from 1: rows in one pass")
 
     def warn(self, text: str) -> None:
         """Keep a warning for the record, once."""
