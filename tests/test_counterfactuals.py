@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 import labkit as lk
-from labkit.analyses import _counterfactual_evidence as evidence
-from labkit.analyses import _counterfactual_found as found_module
-from labkit.analyses import _counterfactual_table as table_module
-from labkit.analyses._counterfactual_search import Found
-from labkit.analyses._counterfactual_words import Words, word_table
+from labkit.analyses._counterfactual import evidence as evidence
+from labkit.analyses._counterfactual import found as found_module
+from labkit.analyses._counterfactual import table as table_module
+from labkit.analyses._counterfactual.search import Found
+from labkit.analyses._counterfactual.words import Words, word_table
 from labkit.data import Feature, Schema, Split
 from labkit.data.constraints import Constraints, constraints, violations
 from labkit.views._static import svg

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses._guard import DEFAULT_BATCH, Run
+from labkit.analyses._guard import DEFAULT_BATCH, Run, check_classifier
 from labkit.analyses.explain import explain
 from labkit.core import registry
 from labkit.core.draws import Draws
@@ -53,6 +53,8 @@ def agreement(
     Raises:
         Refused: fewer than two methods that run; a share outside of 0 to 1; what every one of them refuses.
     """
+    if not isinstance(model, Generative):
+        check_classifier(model, "agreement", values=True)
     if not 0 < share <= 1:
         raise Refused("agreement", f"share={share:g} of the support as the top", "a share above 0 and at most 1")
     wanted = {registry.label(m): m for m in methods}

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from labkit.analyses._counterfactual_evidence import NEIGHBOUR
-from labkit.analyses._counterfactual_found import searched
-from labkit.analyses._counterfactual_regions import Regions
-from labkit.analyses._counterfactual_search import Settings
-from labkit.analyses._counterfactual_table import COSTS
-from labkit.analyses._counterfactual_ways import ASKED, Case, background_rows, ways_of
+from labkit.analyses._counterfactual.evidence import NEIGHBOUR
+from labkit.analyses._counterfactual.found import searched
+from labkit.analyses._counterfactual.regions import Regions
+from labkit.analyses._counterfactual.search import Settings
+from labkit.analyses._counterfactual.table import COSTS
+from labkit.analyses._counterfactual.ways import ASKED, Case, background_rows, ways_of
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
 from labkit.core.refused import Refused, unknown

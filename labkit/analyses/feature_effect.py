@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from labkit.analyses._columns import ALIKE, answers, associations, place, require_table, target_of
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.core import intervals, resampling
 from labkit.core.refused import Refused
@@ -45,6 +45,7 @@ def feature_effect(
     Raises:
         Refused: data that are no table, an unknown column or class, fewer than two values of either.
     """
+    check_classifier(model, ASKED, values=True)
     data = require_table(ASKED, data)
     at, wanted = place(ASKED, data, feature), target_of(ASKED, model, target)
     for name, number in (("values", values), ("rows", rows)):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _examples
-from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, check_classifier, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.core import intervals, progress
 from labkit.core.refused import Refused
@@ -51,6 +51,7 @@ def prototypes(
         Refused: whatever preflight finds; an unknown layer; classes with too few examples.
     """
     asked = f"prototypes on {getattr(model, 'name', model)}"
+    check_classifier(model, asked)
     run = Run("prototypes", {}, seed, model, {}, batch_size)
     split = _examples.labelled(asked, "examples", data, model.classes)
     held = None if test is None else _examples.labelled(asked, "test examples", test, model.classes, split.x)

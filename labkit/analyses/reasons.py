@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from labkit.analyses._columns import between, place, require_table
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier, logits, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.analyses._reference import Score, contributions, overlap, turned
 from labkit.core import resampling
@@ -62,6 +62,7 @@ def reasons(
     Raises:
         Refused: data that are no table, unknown names, a population without anyone.
     """
+    check_classifier(model, ASKED)
     data, reference = require_table(ASKED, data), require_table(f"{ASKED}, reference", reference)
     if population not in get_args(Population):
         raise unknown(f"{ASKED} against a population", str(population), get_args(Population))

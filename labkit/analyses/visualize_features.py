@@ -71,6 +71,10 @@ def visualize_features(
     options = {"layer": layer, "units": None if units is None else list(units), "starts": starts, **vars(climb)}
     run = Run("visualize_features", options, seed, model, about, batch_size)
     preflight(run, model, x)
+    if not np.ptp(x):
+        raise Refused(
+            asked, "pictures with one value everywhere, which have no spectrum", "pictures that the model was made for"
+        )
     low, high = model.bounds or (float(x.min()), float(x.max()))
     fourier = Fourier.of(x, (low, high))
     other = replace(model, module=redrawn(model.module, seed), name=f"{model.name} with random weights")

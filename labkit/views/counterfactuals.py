@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from labkit.core.intervals import wilson
 from labkit.core.words import share
 from labkit.records.counterfactuals import Counterfactuals
-from labkit.views import _counterfactual_inputs, _counterfactual_tables, _counterfactual_texts
+from labkit.views._counterfactual import inputs, tables, texts
 from labkit.views._style import base
 
 
@@ -35,10 +35,10 @@ def figure(record: Counterfactuals) -> go.Figure:
     if not len(record):
         return base("Every row has the target already")
     if record.modality == "tabular":
-        return _counterfactual_tables.figure(record, ways(record))
+        return tables.figure(record, ways(record))
     if record.modality == "text":
-        return _counterfactual_texts.figure(record)
-    return _counterfactual_inputs.figure(record)
+        return texts.figure(record)
+    return inputs.figure(record)
 
 
 def ways(record: Counterfactuals) -> list[Way]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _counterfactual_evidence as evidence
-from labkit.analyses._counterfactual_random import at_random
-from labkit.analyses._counterfactual_search import Found, Moves, Question, Settings, search
-from labkit.analyses._counterfactual_table import Table
-from labkit.analyses._counterfactual_ways import Case, Ways
-from labkit.analyses._counterfactual_words import Words
+from labkit.analyses._counterfactual import evidence
+from labkit.analyses._counterfactual.random import at_random
+from labkit.analyses._counterfactual.search import Found, Moves, Question, Settings, search
+from labkit.analyses._counterfactual.table import Table
+from labkit.analyses._counterfactual.ways import Case, Ways
+from labkit.analyses._counterfactual.words import Words
 from labkit.core.draws import Draws
 
 Arrays = dict[str, Any]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from labkit.analyses._counterfactual_regions import NEAREST_OF, Regions, fills, squares
-from labkit.analyses._counterfactual_table import Table
-from labkit.analyses._counterfactual_words import Words, word_table
+from labkit.analyses._counterfactual.regions import NEAREST_OF, Regions, fills, squares
+from labkit.analyses._counterfactual.table import Table
+from labkit.analyses._counterfactual.words import Words, word_table
 from labkit.analyses._guard import Run, as_split, logits
 from labkit.analyses._preflight import check_inputs
 from labkit.core import resampling

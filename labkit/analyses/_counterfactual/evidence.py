@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._counterfactual_search import Moves, Question
+from labkit.analyses._counterfactual.search import Moves, Question
 from labkit.core.draws import Draws
 
 # Which neighbour's distance is taken, and how many training rows are neighbours, and how many are compared with.

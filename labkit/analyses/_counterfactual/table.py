@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from labkit.analyses._counterfactual_search import Moves, Question
+from labkit.analyses._counterfactual.search import Moves, Question
 from labkit.core.draws import Draws
 from labkit.data.constraints import NO_AIM, Constraints, violations
 from labkit.data.schema import Feature, Schema

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.analyses._counterfactual_search import Moves, Question
+from labkit.analyses._counterfactual.search import Moves, Question
 from labkit.core.draws import Draws
 
 FILLS = ("the nearest training example of the class", "the smoothed input")

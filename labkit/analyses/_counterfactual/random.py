@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labkit.analyses._counterfactual_search import HELD, Found, Moves, Question, Settings, offer
+from labkit.analyses._counterfactual.search import HELD, Found, Moves, Question, Settings, offer
 from labkit.core.draws import Draws
 
 # States drawn for a row at a time.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from labkit.analyses._counterfactual_search import Moves, Question
+from labkit.analyses._counterfactual.search import Moves, Question
 from labkit.core.draws import Draws
 from labkit.models.classifier import Classifier
 

@@ -1,0 +1,1 @@
+"""How counterfactuals of each kind of data look."""
