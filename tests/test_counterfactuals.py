@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import labkit as lk
-from labkit.analyses._counterfactual import evidence as evidence
+from labkit.analyses._counterfactual import evidence
 from labkit.analyses._counterfactual import found as found_module
 from labkit.analyses._counterfactual import table as table_module
 from labkit.analyses._counterfactual.search import Found
