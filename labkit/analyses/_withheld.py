@@ -94,7 +94,10 @@ def _why(found: Found, nothing: np.ndarray) -> str:
         )
     size = f"while the target's score differs from the baseline's by {np.abs(found.change).mean():.3g} on average. "
     if "squared" in found.promises:
-        return size + "The gradient does not vary here: saliency or integrated_gradients say what it is."
+        return (
+            size
+            + "The gradient does not vary here: saliency or integrated_gradients say what it is, occlusion asks for outputs only."
+        )
     return size + (
         "Where gradients vanish (saturated probabilities, rounding inside the model, a cut graph), occlusion and "
         "kernel_shap ask for outputs only; a model that ends in a softmax can be wrapped from the layer before it."
