@@ -214,9 +214,14 @@ def test_checks_of_a_sound_explanation(record):
 
 
 def test_completeness_counts_what_is_missing(record):
+    n = len(record)
     for factor, status in [(1.03, "meets"), (1.08, "does_not_meet")]:
         found = finding(replace(record, attribution=record.attribution * factor), "completeness")
-        assert found.status == status and found.estimate == pytest.approx(factor - 1, abs=0.005)
+        assert found.status == status and found.estimate == (status == "meets") and found.n == n
+    one = record.attribution.copy()
+    one[2] *= 1.08
+    found = finding(replace(record, attribution=one), "completeness")
+    assert found.status == "does_not_meet" and found.estimate == pytest.approx((n - 1) / n) and "example 2" in found.says
     assert finding(replace(record, complete=False), "completeness").status == "not_applicable"
     assert finding(record, "completeness", tolerance=0.0).status == "does_not_meet"
 
@@ -299,3 +304,30 @@ def test_the_example_in_the_documentation_works(mlp, digits):
     exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
     record = lk.explain(mlp, digits.test[:4], names["smoothgrad_squared"], samples=8)
     assert record.status == "measured" and (record.attribution >= 0).all() and record.attribution.any()
+
+
+def test_a_row_that_misses_its_own_change_is_withheld_whatever_its_company(digits):
+    class Ten(nn.Module):
+        def forward(self, x):
+            value = 10 * x.sum(1)
+            return torch.stack([0 * value, value], 1)
+
+    def third(x, baseline) -> Annotated[Tensor, "complete"]:
+        values = 10 * (x - baseline)
+        values[x[:, 0] < 0.1] *= 0.3
+        return values
+
+    model = lk.wrap(Ten(), classes=["no", "yes"])
+    x = np.random.default_rng(0).uniform(0.2, 1, (6, 4)).astype(np.float32)
+    sound = lk.explain(model, x, third, 1, evidence=["deletion"])
+    assert not sound.withheld.any() and not sound.warnings
+    assert finding(sound, "completeness").status == "meets"
+    x[0] = 0.02  # beside the others its change is next to nothing
+    record = lk.explain(model, x, third, 1, evidence=["deletion"])
+    assert record.status == "measured" and record.withheld.tolist() == [True] + [False] * 5
+    assert "1 of 6 rows" in record.warnings[0] and np.isnan(record.scores["deletion"].values[0])
+    assert finding(record, "completeness").status == "inconclusive"
+    assert len(record.shown()) == 5 and "5 examples (1 more withheld)" in lk.says(record)
+    assert lk.figure(record).data and len(lk.rows(record)) == 24
+    assert lk.explain(model, x[:1], third, 1, evidence=()).status == "not_measured"
+    assert lk.rows(lk.agreement(model, x, [third, "occlusion"], 1)).notna().any().any()

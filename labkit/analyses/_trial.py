@@ -93,6 +93,9 @@ class Bench:
         record = self.attributed(method)
         if isinstance(record, str) or record.status != "measured":
             return Trial(record if isinstance(record, str) else record.reason, np.zeros(0), {})
+        hidden = int(record.withheld.sum())
+        if hidden:
+            return Trial(f"its map is withheld on {hidden} of {len(record)} examples", np.zeros(0), {})
         judged = _faithful.Judged(record.attribution, self._attribute(method))
         found = self.scores(judged, [m for m in self.measures if m != BLIND])
         return Trial(self._blind(record, judged, found, controls), record.attribution, found)

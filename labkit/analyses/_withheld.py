@@ -50,9 +50,38 @@ class Found:
         least = np.where(self.still, ROUNDINGS * self.rounding, VANISHED * np.abs(self.change))
         return np.asarray(size <= least)
 
+    @property
+    def missed(self) -> np.ndarray:
+        """(n,) by how much the values' sum misses the change, beyond the rounding of the scores."""
+        total = self.values.reshape(len(self.values), -1).astype(np.float64).sum(1)
+        return np.asarray(np.maximum(0.0, np.abs(total - self.change) - ROUNDINGS * self.rounding))
+
+    @property
+    def breaks(self) -> np.ndarray:
+        """(n,) whether a map that is to add up misses too much of its own row's change."""
+        promised = "complete" in self.promises
+        return np.asarray(promised & (self.missed > GAP * np.abs(self.change)))
+
+
+def held_back(run: Run, found: Found) -> np.ndarray:
+    """(n,) which rows' maps are not to be shown, where the others are."""
+    rows = found.vanishes | found.breaks
+    if rows.any():
+        why = [
+            words
+            for flags, words in (
+                (found.vanishes, "it vanishes"),
+                (found.breaks, f"it misses over {GAP:.0%} of the change that it promises to add up to"),
+            )
+            if flags.any()
+        ]
+        first = int(rows.argmax())
+        run.warn(f"the map of {rows.sum()} of {len(rows)} rows is withheld (first: {first}), where {' or '.join(why)}")
+    return rows
+
 
 def withheld(run: Run, asked: str, found: Found, draws: Draws) -> str:
-    """Why the map is not to be shown; empty where it is."""
+    """Why no map is to be shown; empty where some are."""
     n, zero, still = len(found.values), found.vanishes, found.still
     if still.all() and _indifferent(run, found, draws):
         return (
@@ -62,8 +91,6 @@ def withheld(run: Run, asked: str, found: Found, draws: Draws) -> str:
         )
     if 2 * zero.sum() >= n:
         return f"{asked} gives a map that vanishes on {zero.sum()} of {n} rows, {_why(found, zero & still)}"
-    if zero.any():
-        run.warn(f"the map vanishes on {zero.sum()} of {n} rows")
     size = np.abs(found.change).sum()
     if size <= ROUNDINGS * found.rounding.sum():
         said = f"the target's score differs between input and baseline by {size / n:.3g} on average, which is no more than its rounding"
@@ -105,10 +132,11 @@ def _why(found: Found, nothing: np.ndarray) -> str:
 
 
 def _missed(asked: str, found: Found) -> str:
-    total = found.values.reshape(len(found.values), -1).astype(np.float64).sum(1)
-    missed, size = np.abs(total - found.change), np.abs(found.change).sum()
-    if missed.sum() <= GAP * size:
+    """Why a method that breaks its promise on half of the rows, or over all of them, is not to be believed on any."""
+    missed, size = found.missed, np.abs(found.change).sum()
+    if missed.sum() <= GAP * size and 2 * found.breaks.sum() < len(missed):
         return ""
+    total = found.values.reshape(len(found.values), -1).astype(np.float64).sum(1)
     worst = int(missed.argmax())
     return (
         f"{asked} promises to add up to the change of the target's score and misses "
@@ -121,4 +149,7 @@ def _sound(asked: str) -> str:
     """What to take instead of a method that does not add up."""
     if asked.startswith("integrated_gradients"):
         return "kernel_shap and permutation_shapley add up and ask for outputs only; occlusion needs no such promise."
-    return "integrated_gradients and kernel_shap add up on such models."
+    return (
+        "integrated_gradients, kernel_shap and permutation_shapley add up on such models; lrp accounts for all that it "
+        "hands back."
+    )

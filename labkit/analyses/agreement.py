@@ -105,8 +105,10 @@ def _compared(made: dict[str, Explanation], seed: int, share: float) -> tuple[np
     values = torch.stack([positions(v).double() for v in maps], 1).numpy()
     where = support(torch.tensor(one.x), torch.tensor(one.baseline)).numpy()
     ties = chance.spawn(1).uniform(*values.shape[1:])
-    rows = [_row(v[:, w], t[:, w], share) for v, w, t in zip(values, where, ties)]
-    top, sign, rank = (np.stack(parts) for parts in zip(*rows))
+    rows = [_row(np.nan_to_num(v[:, w]), t[:, w], share) for v, w, t in zip(values, where, ties)]
+    hidden = np.isnan(values).any(2)  # of an example whose map is withheld nothing is compared
+    apart = hidden[:, :, None] | hidden[:, None, :]
+    top, sign, rank = (np.where(apart, np.nan, np.stack(parts)) for parts in zip(*rows))
     return top, sign, rank
 
 

@@ -15,14 +15,15 @@ from labkit.analyses._faithful import Judged, scores
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
 from labkit.analyses._reaching import check_embedding, unreached
-from labkit.analyses._withheld import Found, withheld
+from labkit.analyses._withheld import Found, held_back, withheld
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws
+from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
 from labkit.models.generative import Generative
-from labkit.records.explain import Explanation
+from labkit.records.explain import Explanation, blanked
 
 NEAR = 0.1  # least fall of the target's probability from input to baseline
 RELAXED = 1e-3  # difference of logits, as a share, from which a baseline in the embedding is another one
@@ -65,8 +66,9 @@ def explain(
         options: the method's tunables.
 
     Returns:
-        Explanation. Its status is "not_measured", and the map is withheld, where it vanishes though the output changes
-        (saturation, rounding), and where a method that promises to add up misses over 5 % of the output's change.
+        Explanation. A row's map is withheld (nan) where it vanishes though the output changes (saturation, rounding), and
+        where a method that promises to add up misses over 5 % of the output's change. Where that is so on half of the
+        rows or over all of them, the whole is "not_measured".
 
     Raises:
         Refused: whatever preflight finds; a misspelt option; targets that are not classes, or give no number a row; a
@@ -83,7 +85,7 @@ def explain(
     preflight(run, model, x, y)
     asked = f"{name} on {model.name}"
     outputs = logits(run, model, x)
-    check_embedding(asked, model, x, outputs)
+    check_embedding(run, asked, model, x, outputs)
     label = outputs.argmax(1).astype(np.int64)
     targets = label if target is None else check_targets(asked, target, len(x), len(model.classes))
     start = _asking.baseline(asked, model, baseline, x)
@@ -108,8 +110,11 @@ def explain(
     with unchanged(model):
         values, facts = gather(run, name, explained, len(x))
         refuse_not_finite(asked, "attributions", values)
-        reason = withheld(run, asked, Found(case, values, rounding, promises), draws.spawn(99))
+        judged = Found(case, values, rounding, promises)
+        reason = withheld(run, asked, judged, draws.spawn(99))
         reason = reason or unreached(run, asked, case, values, attribute, draws)
+        hidden = np.ones(len(x), bool) if reason else held_back(run, judged)
+        _warn_of_unreached(run, facts)
         found = {} if reason else scores(run, measures, case, Judged(values, attribute), draws)
     return Explanation(
         provenance=run.provenance(),
@@ -122,7 +127,7 @@ def explain(
         complete="complete" in promises,
         x=x,
         baseline=start,
-        attribution=np.full_like(values, np.nan) if reason else values,
+        attribution=blanked(values, hidden),
         target=targets,
         predicted=label,
         y=y,
@@ -130,8 +135,8 @@ def explain(
         baseline_proba=baseline_proba,
         change=change,
         classes=model.classes,
-        facts={} if reason else facts,
-        scores=found,
+        facts={} if reason else {name: blanked(fact, hidden) for name, fact in facts.items()},
+        scores={name: score.blanked(hidden) for name, score in found.items()},
         features=None if parts is None else parts.number,
         feature_names=() if parts is None else parts.names,
         **shown,
@@ -141,6 +146,8 @@ def explain(
 def _chosen(evidence: Iterable[str | Callable[..., Any]] | None) -> tuple[str | Callable[..., Any], ...]:
     if isinstance(evidence, str) or callable(evidence):
         return (evidence,)
+    if evidence is not None and not isinstance(evidence, Iterable):
+        raise Refused("an explanation", f"evidence={evidence!r}", "names of measures, or evidence=() for none")
     if evidence is not None:
         return tuple(evidence)
     every = registry.names("faithfulness")
@@ -181,6 +188,13 @@ def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard
             "up to the change in the embedding"
         )
     return found
+
+
+def _warn_of_unreached(run: Run, facts: Facts) -> None:
+    reached = facts.get("reached")
+    if reached is not None and not np.asarray(reached).all():
+        left = int((~np.asarray(reached, bool)).sum())
+        run.warn(f"{left} of {len(reached)} rows were left at max_samples with a standard error above the tolerance")
 
 
 def _warn_of_near_baseline(run: Run, proba: np.ndarray, baseline_proba: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from labkit.checks._examples import share
 from labkit.core.method import Range
 from labkit.records.explain import Explanation
 from labkit.records.finding import Finding
@@ -16,24 +17,31 @@ def completeness(
     *,
     tolerance: Annotated[float, Range(0, 1), "share of the output's change that may be missed"] = 0.05,
 ) -> Finding:
-    """The attribution's sum against the change of the target's logit from baseline to input, for methods that promise
-    to add up (Sundararajan, Taly and Yan, 2017, arXiv 1703.01365). Misses are summed over the examples, so that one
-    whose output hardly changes does not decide."""
-    criterion = f"the sum misses at most {tolerance:.0%} of the output's change"
+    """Each attribution's sum against the change of the target's score from baseline to input, for methods that promise
+    to add up (Sundararajan, Taly and Yan, 2017, arXiv 1703.01365). Rows that miss too much are withheld by ``explain``:
+    they are counted, and their numbers are not given."""
+    criterion = f"every sum misses at most {tolerance:.0%} of the output's change"
     if not record.complete:
         says = f"{record.method} does not promise to add up to the output's change."
         return Finding(check="completeness", status="not_applicable", says=says, criterion=criterion)
-    total = record.attribution.astype(np.float64).reshape(len(record), -1).sum(1)
-    missed, change = np.abs(total - record.change), np.abs(record.change)
-    gap = float(missed.sum() / max(change.sum(), 1e-12))
-    worst = int((missed / np.maximum(change, 1e-12)).argmax())
+    kept = ~record.withheld
+    total = record.attribution[kept].astype(np.float64).reshape(int(kept.sum()), -1).sum(1)
+    change = record.change[kept]
+    gaps = np.abs(total - change) / np.maximum(np.abs(change), 1e-12)
+    over, hidden, n = int((gaps > tolerance).sum()), int((~kept).sum()), len(record)
+    held, worst = share(np.repeat([True, False], [n - over - hidden, over + hidden])), int(gaps.argmax())
+    low, high = held.ends
+    more = f"; {hidden} more are withheld" if hidden else ""
     return Finding(
         check="completeness",
-        status="meets" if gap <= tolerance else "does_not_meet",
-        says=f"{record.method} misses {gap:.2%} of the output's change over {len(record)} examples; at the worst, "
-        f"example {worst}, it adds up to {total[worst]:.3g} where the logit changes by {record.change[worst]:.3g}.",
-        estimate=gap,
-        n=len(record),
+        status="does_not_meet" if over else "inconclusive" if hidden else "meets",
+        says=f"The sums of {record.method} are within {tolerance:.0%} of the output's change on {held}{more}; at the worst, "
+        f"example {np.flatnonzero(kept)[worst]}, one adds up to {total[worst]:.3g} where the score changes by "
+        f"{change[worst]:.3g}.",
+        estimate=held.hits / n,
+        low=low,
+        high=high,
+        n=n,
         criterion=criterion,
         thresholds={"tolerance": tolerance},
     )

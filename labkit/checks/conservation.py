@@ -25,6 +25,7 @@ def conservation(
     if not {"logit", "bias"} <= set(record.facts):
         says = f"{record.method} does not hand an output back, so there is nothing to conserve."
         return Finding(check="conservation", status="not_applicable", says=says, criterion=criterion)
+    record = record.shown()
     logit, bias = (record.facts[name].astype(np.float64) for name in ("logit", "bias"))
     given = record.attribution.astype(np.float64).reshape(len(record), -1).sum(1)
     missed = np.abs(given + bias - logit)

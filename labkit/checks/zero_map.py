@@ -23,14 +23,14 @@ def zero_map(
     if record.x[0].size == 1:
         says = "An input of one entry has nothing to rank."
         return Finding(check="zero_map", status="not_applicable", says=says, criterion=criterion)
-    flat = np.ptp(record.attribution.reshape(len(record), -1), axis=1) == 0
+    flat = record.withheld | (np.ptp(record.attribution.reshape(len(record), -1), axis=1) == 0)
     share = float(flat.mean())
     which = f" (first: example {int(flat.argmax())})" if flat.any() else ""
     beyond = "does_not_meet" if flat.sum() > allowed(len(record), most) else "inconclusive"
     return Finding(
         check="zero_map",
         status="meets" if share <= most else beyond,  # type: ignore[arg-type]
-        says=f"{int(flat.sum())} of {len(record)} maps by {record.method} are the same everywhere{which}.",
+        says=f"{int(flat.sum())} of {len(record)} maps by {record.method} are the same everywhere, or withheld{which}.",
         estimate=share,
         n=len(record),
         criterion=criterion,

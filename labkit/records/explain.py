@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,6 +33,28 @@ class Score:
     def __post_init__(self) -> None:
         freeze(self)
         check_dims(self)
+
+    def blanked(self, rows: np.ndarray) -> Score:
+        """The same without these examples: nan in their place, in the controls too."""
+        return self._each(lambda values: blanked(values, rows))
+
+    def at(self, rows: np.ndarray) -> Score:
+        """The same of these examples."""
+        return self._each(lambda values: values[rows])
+
+    def _each(self, change: Callable[[np.ndarray], np.ndarray]) -> Score:
+        if self.not_applicable:
+            return self
+        more = {name: change(v) for name, v in self.more.items()}
+        controls = {name: score._each(change) for name, score in self.controls.items()}
+        return replace(self, values=change(self.values), more=more, controls=controls)
+
+
+def blanked(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Values with nan in these rows; whole numbers and flags stay as they are."""
+    if not rows.any() or values.dtype.kind != "f":
+        return values
+    return np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), np.nan, values).astype(values.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +117,26 @@ class Explanation(Record):
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def withheld(self) -> np.ndarray:
+        """(n,) which examples' maps are withheld."""
+        return np.asarray(np.isnan(self.attribution).reshape(len(self), -1).any(1))
+
+    def shown(self) -> Explanation:
+        """The same of the examples whose maps are not withheld."""
+        if not self.withheld.any() or self.withheld.all():
+            return self
+        rows = np.flatnonzero(~self.withheld)
+        parts = ("x", "baseline", "attribution", "target", "predicted", "y", "proba", "baseline_proba", "change")
+        kept = {name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in parts}
+        return replace(
+            self,
+            **kept,
+            texts=tuple(self.texts[i] for i in rows) if self.texts else (),
+            facts={name: v[rows] for name, v in self.facts.items()},
+            scores={name: score.at(rows) for name, score in self.scores.items()},
+        )
 
     @property
     def control(self) -> np.ndarray | None:

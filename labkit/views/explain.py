@@ -35,6 +35,7 @@ def figure(record: Explanation) -> go.Figure:
     drawn: the reason stands in its place."""
     if record.status == "not_measured":
         return _withheld(record)
+    record = record.shown()
     if record.modality == "image+text":
         return _picture_and_words.figure(record)
     if record.modality in ("audio", "series"):
@@ -75,8 +76,9 @@ def rows(record: Explanation) -> pd.DataFrame:
 
 def says(record: Explanation) -> str:
     """What the first-ranked entries have in common, and what speaks for and against the ranking."""
+    hidden, record = int(record.withheld.sum()), record.shown()
     n, noun = len(record), NOUNS.get(record.modality, "features")
-    many = f"{n} example{'s' if n > 1 else ''}"
+    many = f"{n} example{'s' if n > 1 else ''}" + (f" ({hidden} more withheld)" if hidden else "")
     removed, parts = deletion(record), []
     if removed is not None:
         random = removed.controls["random"].values
