@@ -29,7 +29,7 @@ from labkit.models.classifier import Classifier
 from labkit.records.explain import Explanation
 
 EXAMPLES = 12
-HALVES = {"design": 0, "report": 1_000_000}  # where the seeds of a half begin
+HALVES = {"design": 0, "report": 2_000_000}  # where the seeds of a half begin
 # Checks that read one method alone are also asked of every model, without the other evidence.
 ALONE: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lrp": (("conservation",), ()),
@@ -66,9 +66,9 @@ def main() -> None:
             if time.perf_counter() - told > 60:
                 told = time.perf_counter()
                 print(f"{len(results.accuracy)} models, {told - began:.0f} s", flush=True)
-        text = page(results, checks(), asked.half, EXAMPLES)
-        if asked.write:  # what there is, should the rest be interrupted
-            asked.write.write_text(text)
+    text = page(results, checks(), asked.half, EXAMPLES)
+    if asked.write:
+        asked.write.write_text(text)
     print(text)
 
 
