@@ -28,7 +28,7 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
     if y is not None:
         check_labels(asked, y, len(x), len(model.classes))
     with torch.no_grad(), _stateless(asked, model):
-        rows = model.tensor(x[:ROWS])
+        rows = model.tensor(x[: min(ROWS, run.batch_size)])
         first = _forward(asked, model, rows)
         _check_outputs(asked, model, first)
         if not torch.equal(first, _forward(asked, model, rows)):
@@ -40,7 +40,7 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
                     "a deterministic model: dropout and noise off when evaluating, or their average",
                 )
             run.warn(f"the model's outputs differ by up to {gap:.1g} from call to call")
-        _check_company(asked, model, rows, first)
+        _check_company(asked, model, rows, first, run.batch_size)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def _allowed(model: Classifier, out: torch.Tensor, least: float) -> float:
     return max(least, 16 * torch.finfo(model.dtype).eps) * (1 + float(out.abs().max()))
 
 
-def _check_company(asked: str, model: Classifier, rows: torch.Tensor, first: torch.Tensor) -> None:
+def _check_company(asked: str, model: Classifier, rows: torch.Tensor, first: torch.Tensor, most: int) -> None:
     """Refuse answers that depend on the rest of the batch, or on how long it is."""
     # Each row among copies of itself: a batch of the same size, so that rounding is the same and only company differs.
     few = min(4, len(rows))
@@ -77,12 +77,14 @@ def _check_company(asked: str, model: Classifier, rows: torch.Tensor, first: tor
     gap = float((alone - first[:few]).abs().max())
     if gap > TOLERANCE * (1 + float(first.abs().max())):
         raise _depends(asked, f"depends on the rest of its batch (by {gap:.2g})")
-    for size, batch in ((1, rows[:1]), (len(rows) + 1, torch.cat([rows, _other(model, rows)]))):
+    longer = torch.cat([rows[: most - 1], _other(model, rows)])
+    for batch in (rows[:1], longer):
+        size = len(batch)
         answer = _forward(f"{asked}, {size} row{'s' * (size > 1)} at a time", model, batch)
         if answer.shape != (size, *first.shape[1:]):
             raise _depends(asked, f"has the shape {tuple(answer.shape)} in a batch of {size}")
-        shared = min(size, len(first))
-        gap = float((answer[:shared] - first[:shared]).abs().max())
+        shared = min(size, len(first)) if batch is not longer else size - 1
+        gap = float((answer[:shared] - first[:shared]).abs().max()) if shared else 0.0
         if gap > _allowed(model, first, TOLERANCE):
             raise _depends(asked, f"depends on the rest of its batch (by {gap:.2g} in a batch of {size})")
 

@@ -20,14 +20,15 @@ PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # on the way from baseline to input, where
 ALIKE = 1e-2  # difference of logits, as a share, from which the embedding is not given the inputs
 
 
-def check_embedding(asked: str, model: Classifier, x: np.ndarray, outputs: np.ndarray) -> None:
+def check_embedding(asked: str, model: Classifier, x: np.ndarray, outputs: np.ndarray, most: int = ROWS) -> None:
     """Refuse a model that changes its inputs on their way to the embedding: a map would be of other words."""
     if model.embedding is None:
         return
+    rows = min(ROWS, most)
     with torch.no_grad():
-        z, forward = model.relax(model.tensor(x[:ROWS]))
+        z, forward = model.relax(model.tensor(x[:rows]))
         again = forward(z).float().cpu().numpy()
-    gap = float(np.abs(again - outputs[:ROWS]).max())
+    gap = float(np.abs(again - outputs[:rows]).max())
     eps = torch.finfo(model.dtype).eps
     if gap > max(ALIKE, 16 * eps) * float(np.abs(outputs).max() + 1):
         given = f"a model whose embedding {model.embedding!r} is given something else than the inputs (logits differ by {gap:.2g})"
@@ -48,7 +49,11 @@ def unreached(run: Run, asked: str, case: Case, values: np.ndarray, attribute: A
     each, x = np.arange(len(values)), np.where(dead, case.baseline, case.x)
     whole, without = (logits(run, case.model, v)[each, case.target].astype(np.float64) for v in (case.x, x))
     moved, size = np.abs(whole - without).sum(), np.abs(case.change).sum()
-    if moved <= MATTERS * size or _slopes(case)[:, torch.from_numpy(dead)].any() or not _asks(case, attribute, draws):
+    if (
+        moved <= MATTERS * size
+        or _slopes(case, min(ROWS, run.batch_size))[:, torch.from_numpy(dead)].any()
+        or not _asks(case, attribute, draws)
+    ):
         return ""
     return (
         f"{asked} gives nothing at all to {dead.sum()} of {dead.size} entries, while taking these to the baseline moves the "
@@ -57,9 +62,9 @@ def unreached(run: Run, asked: str, case: Case, values: np.ndarray, attribute: A
     )
 
 
-def _slopes(case: Case) -> Tensor:
+def _slopes(case: Case, rows: int) -> Tensor:
     """(rows, *shape) sizes of the gradient, summed over places between baseline and input."""
-    given = case.tensors(slice(0, ROWS))
+    given = case.tensors(slice(0, rows))
     z, forward = case.model.relax(given["x"])
     start, _ = case.model.relax(given["baseline"])
     total = torch.zeros(given["x"].shape)
