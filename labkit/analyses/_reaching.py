@@ -20,11 +20,11 @@ PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # on the way from baseline to input, where
 ALIKE = 1e-2  # difference of logits, as a share, from which the embedding is not given the inputs
 
 
-def check_embedding(asked: str, model: Classifier, x: np.ndarray, outputs: np.ndarray, most: int = ROWS) -> None:
+def check_embedding(run: Run, asked: str, model: Classifier, x: np.ndarray, outputs: np.ndarray) -> None:
     """Refuse a model that changes its inputs on their way to the embedding: a map would be of other words."""
     if model.embedding is None:
         return
-    rows = min(ROWS, most)
+    rows = min(ROWS, run.batch_size)
     with torch.no_grad():
         z, forward = model.relax(model.tensor(x[:rows]))
         again = forward(z).float().cpu().numpy()
