@@ -90,6 +90,8 @@ def test_a_regression_is_wrapped_with_the_name_of_its_number():
     for ask in (lambda: lk.attack(model, X, "pgd", eps=0.1), lambda: lk.Workbench(model, None)):
         with pytest.raises(lk.Refused, match="numbers and no classes"):
             ask()
+    flat = lk.wrap(nn.Sequential(net, nn.Flatten(0)), classes=["price"], outputs="values")
+    np.testing.assert_allclose(explained(flat, X).attribution, record.attribution, atol=1e-6)
     two = lk.wrap(nn.Linear(4, 2), classes=["price", "rent"], outputs="values")
     with pytest.raises(lk.Refused, match="price, rent"):
         explained(two, X)
@@ -129,6 +131,8 @@ def test_models_that_make_data():
         ({"target": lambda out: out}, "one number for each row"),
         ({"target": lambda out: out.argmax(1)}, "one number for each row"),
         ({"target": lambda out: 1.0}, "one number for each row"),
+        ({"target": lambda out: out["logits"]}, r"raises IndexError.*tensor of shape \(6, 3\)"),
+        ({"target": lambda out: out.hidden}, "raises AttributeError"),
         ({"target": "d"}, "a, b, c"),
         ({"target": 1, "against": 1}, "against itself"),
         ({"target": 0, "against": 3}, "labels from 0 to 2"),

@@ -175,6 +175,8 @@ class Classifier:
             output = output[0]
         if not isinstance(output, Tensor):
             raise Refused(f"logits of {self.name}", f"a {type(output).__name__}", "a module that returns a tensor")
+        if self.outputs == "values" and output.ndim == 1:
+            return output[:, None]  # one number a row
         if self.outputs == "probabilities":
             return output.clamp_min(torch.finfo(output.dtype).tiny).log()
         return output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -44,10 +44,28 @@ def number(model: Classifier | Generative, function: Callable[..., Tensor]) -> C
             raise Refused(f"{name} of {model.name}", given, "one number for each row: a tensor of shape (n,)")
         return values[:, None]
 
+    def asked_of(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except Exception as error:
+            what = f"a function that raises {error!r:.200} when it is given {_described(given[-1])}"
+            raise Refused(f"{name} of {model.name}", what, "a function that gives one number for each row") from error
+
     if isinstance(model, Generative):
-        asked = _Asked(model.module, function).eval()
+        asked = _Asked(model.module, asked_of).eval()
         return Classifier(asked, (name,), model.bounds, outputs="values", read=column, name=model.name)
-    return replace(model, classes=(name,), outputs="values", read=lambda output: column(function(output)))
+    return replace(model, classes=(name,), outputs="values", read=lambda output: column(asked_of(output)))
+
+
+def _described(output: Any) -> str:
+    """What a module gave, in words."""
+    if isinstance(output, Tensor):
+        return f"a tensor of shape {tuple(output.shape)}"
+    if isinstance(output, Mapping):
+        return f"a {type(output).__name__} with the keys {', '.join(map(str, output))}"
+    if isinstance(output, list | tuple):
+        return f"a {type(output).__name__} of {len(output)}"
+    return f"a {type(output).__name__}"
 
 
 class _Asked(nn.Module):

@@ -43,6 +43,7 @@ def figure(record: Explanation) -> go.Figure:
     )
     height = 110 + shown * (50 + 22 * count)
     result.update_layout(base(f"{record.method}: largest contributions", height=height).layout, barmode="group")
+    result.update_layout(legend={"traceorder": "reversed"})
     result.update_annotations(font_size=12)
     for i in range(shown):
         if reads:

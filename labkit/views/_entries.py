@@ -39,6 +39,9 @@ def entries(record: Explanation, i: int) -> Entries:
     names = record.names or tuple(f"{place + 1}" for place in range(len(shown)))
     if record.features is None:
         labels = [f"{name} = {text}" if record.names else f"{text} · {name}" for name, text in zip(names, shown)]
+        # what equals the baseline has nothing to be credited with, which says nothing of its influence
+        same = record.x[i].ravel() == record.baseline[i].ravel()
+        labels = [f"{label} (as the baseline)" if s else label for label, s in zip(labels, same)]
         return Entries(tuple(labels), tuple(shown), np.arange(len(shown)))
     owner = record.features.ravel()
     called = record.feature_names or tuple(f"feature {k}" for k in range(int(owner.max()) + 1))

@@ -10,7 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from labkit.core.intervals import clopper_pearson
+from labkit.core.intervals import clopper_pearson, mean
+from labkit.core.words import number
 from labkit.records.explain import Explanation
 from labkit.views import _bars, _picture_and_words, _signals
 from labkit.views._deletion import curve, deletion, title
@@ -59,6 +60,7 @@ def rows(record: Explanation) -> pd.DataFrame:
         table |= {"position": at[1]} if record.x.ndim == 2 else {f"axis {i}": at[i] for i in range(1, record.x.ndim)}
         if record.names:
             table["feature"] = np.array(record.names)[at[1]]
+            table["baseline"] = record.baseline.ravel()
         if record.texts:
             table["value"] = [text for texts in record.texts for text in texts]
         if record.features is not None or record.modality == "text":
@@ -89,13 +91,11 @@ def says(record: Explanation) -> str:
             f"{random.mean():.2f} in random order (lower in {lower} of {n}, 95 % interval of the share {low:.2f} to "
             f"{high:.2f})"
         )
-    for name, words in (
-        ("planted_truth", "a planted truth is found to"),
-        ("randomized_weights", "with random weights the map correlates"),
-    ):
-        score = record.scores.get(name)
-        if score is not None and not score.not_applicable and np.isfinite(score.values).any():
-            parts.append(f"{words} {np.nanmean(score.values):.2f}")
+    planted, forgot = (_known(record, name) for name in ("planted_truth", "randomized_weights"))
+    if len(planted):
+        parts.append(f"a planted truth is found to {number(float(planted.mean()), *mean(planted))} on average")
+    if len(forgot):
+        parts.append(f"with random weights the map correlates {np.median(forgot):.2f} (median of {len(forgot)})")
     worth = "; ".join(parts) or "no faithfulness measure was taken"
     what = "the target's score" if record.of == "logit" else f"the target's {record.of}"
     if np.isnan(record.proba).all() and len(record.classes) == 1:
@@ -103,9 +103,15 @@ def says(record: Explanation) -> str:
     return f"The {noun} that {record.method} ranks first for {what}, {many}: {worth}.{_sampled(record)}"
 
 
+def _known(record: Explanation, name: str) -> np.ndarray:
+    """A measure's values where it applies and could be taken."""
+    score = record.scores.get(name)
+    return np.zeros(0) if score is None or score.not_applicable else score.values[np.isfinite(score.values)]
+
+
 def _sampled(record: Explanation) -> str:
     """How well the draws of a method that samples pin its values down."""
-    if record.standard_error is None:
+    if record.standard_error is None or not record.standard_error.any():
         return ""
     largest = np.abs(record.attribution).reshape(len(record), -1).max(1)
     error = record.standard_error.reshape(len(record), -1).max(1) / np.maximum(largest, 1e-12)
