@@ -21,8 +21,9 @@ take turns, and checks that only some methods answer to are also asked of each o
 An alarm is a case in which the check says *does not meet* at least once; one that is *inconclusive* accuses nobody. Intervals are exact (Clopper and Pearson), at 95 %, over models, each of which
 has its own seed and its own examples; models of one family share their data.
 
-The rules of the checks were set while looking at the half `{unseen}` of the seeds; this page tells of the half `{half}`,
-whose models no rule was set by. A measure's accusation must be sure at 1 % over all that its check compares.
+Rules were set, and in one case changed after a first run, on other seeds than those of this page: the half `{half}` is
+measured with rules that stood before (the half `{unseen}` is for trials). A measure's accusation must be sure at 1 % over
+all that its check compares.
 """
 
 
