@@ -133,6 +133,17 @@ def test_expected_gradients_are_the_mean_of_integrated_gradients_over_the_backgr
     assert not record.complete
 
 
+def test_no_more_of_the_background_is_embedded_at_once_than_fits_a_pass():
+    net = nn.Sequential(nn.Embedding(12, 4), nn.Flatten(), nn.Tanh(), nn.Linear(24, 3))
+    model = lk.wrap(net, classes=["a", "b", "c"], embedding="0")
+    seen = []
+    layer = model.module.get_submodule("0")
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    tokens = np.random.default_rng(0).integers(0, 12, (90, 6))
+    explained(model, tokens[:3], "expected_gradients", background=tokens, batch_size=16)
+    assert max(seen) <= 16
+
+
 def test_expected_gradients_over_an_embedding_know_what_they_add_up_to():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Embedding(12, 4), nn.Flatten(), nn.Tanh(), nn.Linear(24, 3))
@@ -162,6 +173,7 @@ def test_rows_leave_when_their_standard_error_is_small_enough(name):
     np.testing.assert_allclose(alone.attribution[0], record.attribution[0], rtol=1e-6)
     stopped = of_function(steep, x, name, tolerance=1e-3, samples=8, max_samples=20, **options)
     assert (stopped.facts["samples"] == 20).any()
+    assert record.facts["reached"].all() and (stopped.facts["reached"] == (stopped.facts["samples"] < 20)).all()
 
 
 def test_vargrad_of_a_square_is_known_and_so_is_its_standard_error():

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 import labkit as lk
 from labkit.attributions import lime as lime_module
 from labkit.attributions import rise as rise_module
 from labkit.attributions._coalitions import games
+from labkit.attributions._designs import BLOCK, Design
+from labkit.attributions._permutations import widened
 from labkit.attributions._regions import hierarchy, regions
 from labkit.core import registry
 from labkit.core.draws import Draws
@@ -79,6 +82,10 @@ def by_every_order(f: Callable[[Tensor], Tensor], x: np.ndarray, allowed: Callab
         for place, entry in enumerate(order):
             total[entry] += worth(frozenset(order[: place + 1])) - worth(frozenset(order[:place]))
     return total / len(orders)
+
+
+def listed(coalitions: Tensor) -> Design:
+    return Design(coalitions.shape[1], lambda first, last: coalitions[first:last])
 
 
 def tangled(v: Tensor) -> Tensor:
@@ -193,6 +200,30 @@ def test_a_stated_standard_error_is_the_error(name, eleven):
         assert (facts["samples"] <= most).all()
 
 
+@pytest.mark.parametrize("penalty", ["ridge", "lasso"])
+def test_a_fit_is_the_same_in_many_blocks_and_in_one(penalty, monkeypatch):
+    """What is spelt out of a design at once is bounded, and no answer depends on by what."""
+    from labkit.attributions import _designs
+    from labkit.attributions.kernel_shap import _regression
+
+    generator = torch.Generator().manual_seed(0)
+    design = torch.rand(300, 6, generator=generator) < 0.5
+    worth = torch.randn(3, 300, generator=generator).double()
+
+    def fits() -> list[Tensor]:
+        return [
+            *lime_module._fitted(listed(design), worth, 0.25, penalty, 0.1),
+            *_regression(listed(design), worth, worth[:, 0]),
+        ]
+
+    want = fits()
+    monkeypatch.setattr(_designs, "BLOCK", 7)
+    for got, one in zip(fits(), want, strict=True):
+        torch.testing.assert_close(got, one, atol=1e-12, rtol=1e-9)
+    held = [len(inside) for _, inside in listed(design).blocks(0, 300, torch.device("cpu"))]
+    assert max(held) == 7 and sum(held) == 300 and BLOCK * 600 * 8 < 2**24
+
+
 @pytest.mark.parametrize("name", SAMPLED)
 def test_rows_run_to_the_tolerance_and_leave(name, eleven):
     model, shape = scalar(lambda v: wide(v.flatten(1)[:, :11])), (4, 11)
@@ -208,6 +239,8 @@ def test_rows_run_to_the_tolerance_and_leave(name, eleven):
     assert values.shape == shape == facts["standard_error"].shape and facts["samples"].shape == (4,)
     left = facts["samples"] < 780
     assert left.any() and (share[left] <= given["tolerance"]).all()
+    assert torch.equal(facts["reached"], share <= given["tolerance"]) or name == "rise"
+    assert facts["reached"][left].all() and not asked(name, model, x, tolerance=1e-4, max_samples=200)[1]["reached"][0]
     assert len(set(facts["samples"].tolist())) > 1
     tighter = asked(name, model, x, tolerance=given["tolerance"] / 4, max_samples=1600)[1]["samples"]
     assert (tighter >= facts["samples"]).all() and tighter.sum() > facts["samples"].sum()
@@ -223,13 +256,13 @@ def test_kernel_shap_is_exact_where_all_coalitions_are_few_enough(eleven):
 
 def test_kernel_shap_on_all_pairs_is_the_weighted_least_squares_problem():
     """The constrained regression, solved by another road: the constraint as two rows of huge weight."""
-    from labkit.attributions.kernel_shap import _design, _regression
+    from labkit.attributions.kernel_shap import _coalitions, _regression
 
     game = torch.randn(2**7, generator=torch.Generator().manual_seed(3)).double()
-    design = _design(7, 60)
+    design = _coalitions(7, 0, 67)
     number = (design.long() * 2 ** torch.arange(7)).sum(1)
     pairs = (game[number] - game[127 - number])[None]
-    credit, _ = _regression(design, pairs, (game[127] - game[0])[None])
+    credit, _ = _regression(listed(design), pairs, (game[127] - game[0])[None])
     size = np.arange(2, 6)
     rest = (6 / (size * (7 - size))).sum() / 2 / 60
     weight = np.r_[np.full(7, 1 / 7), np.full(60, rest), np.full(7, 1 / 7), np.full(60, rest), 1e9]
@@ -241,10 +274,15 @@ def test_kernel_shap_on_all_pairs_is_the_weighted_least_squares_problem():
 
 
 def test_the_first_coalitions_are_the_same_however_many_are_asked_for_and_sizes_follow_the_kernel():
-    from labkit.attributions.kernel_shap import _design
+    from labkit.attributions.kernel_shap import _coalitions
 
-    assert torch.equal(_design(9, 40), _design(9, 640)[: 9 + 40])
-    sizes = _design(9, 640)[9:].sum(1).bincount(minlength=9).double() / 640
+    whole = _coalitions(9, 0, 649)
+    assert torch.equal(torch.cat([_coalitions(9, 0, 5), _coalitions(9, 5, 90)]), whole[:90])
+    design, cpu = Design(9, partial(_coalitions, 9)), torch.device("cpu")
+    few = [inside for _, inside in design.blocks(0, 70, cpu)]  # and then more, and then across what is known
+    later = [inside for _, inside in design.blocks(30, 649, cpu)]
+    assert torch.equal(torch.cat(few), whole[:70]) and torch.equal(torch.cat(later), whole[30:])
+    sizes = whole[9:].sum(1).bincount(minlength=9).double() / 640
     share = np.array([0, 0, *(1 / (s * (9 - s)) for s in range(2, 8)), 0])
     np.testing.assert_allclose(sizes, share / share.sum(), atol=0.01)
 
@@ -259,9 +297,45 @@ def test_owen_values_are_the_mean_over_the_orders_in_which_groups_come_in_togeth
 
     values, facts = asked("owen_shapley", scalar(tangled), x, features=groups, max_samples=4000, tolerance=1e-4)
     truth = np.array([by_every_order(tangled, row, together) for row in x])
-    assert (np.abs(values - truth) < 4.5 * facts["standard_error"] + 1e-5).all()
+    np.testing.assert_allclose(values, truth, atol=1e-5)
     assert np.abs(truth - [by_every_order(tangled, row) for row in x]).max() > 0.05, "groups would change nothing"
-    assert facts["standard_error"].max() < 0.05
+    assert not facts["standard_error"].any() and (facts["samples"] == 2**6 - 2).all()
+
+
+def test_owen_values_of_drawn_orders_are_those_of_all_coalitions(eleven):
+    """Groups within groups, of which one is left without a player in one row."""
+    eleven = eleven.copy()
+    eleven[1, [0, 3, 6, 9]] = 0
+    groups = torch.arange(11) % 3
+    given = {"features": groups, "tolerance": 1e-4}
+    exact, all_of_them = asked("owen_shapley", scalar(wide), eleven, max_samples=2046, **given)
+    assert not all_of_them["standard_error"].any() and all_of_them["samples"].tolist() == [2046, 126, 2046, 2046]
+    runs = [asked("owen_shapley", scalar(wide), eleven, seed=s, max_samples=400, **given) for s in range(15)]
+    off = torch.stack([values - exact for values, _ in runs])[:, [0, 2, 3]]
+    error = torch.stack([facts["standard_error"] for _, facts in runs])[:, [0, 2, 3]]
+    assert 0.8 < (off / error).square().mean().sqrt() < 1.35
+    assert (off.mean(0).abs() < 4.5 * error.square().mean(0).sqrt() / 15**0.5).all()
+    plain, _ = asked("exact_shapley", scalar(wide), eleven)
+    assert (plain - exact).abs().max() > 0.05, "groups would change nothing"
+
+
+@pytest.mark.parametrize("name", ["kernel_shap", "permutation_shapley", "owen_shapley"])
+def test_a_standard_error_of_the_fewest_samples_is_the_error_too(name):
+    """As many misses beyond twice the error as a normal variable has, however few samples were asked for."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(10, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
+    model = scalar(lambda v: net(v)[:, 0])
+    x = 3 * torch.randn(60, 10)
+    truth = asked("exact_shapley", model, x)[0]
+    values, facts = asked(name, model, x, max_samples=16, tolerance=1e-4)
+    assert (facts["samples"] == (52 if name == "kernel_shap" else 8 * 18)).all() and not facts["reached"].any()
+    z = (values - truth) / facts["standard_error"]
+    assert 0.75 < z.square().mean().sqrt() < 1.4 and (z.abs() > 2).double().mean() < 0.08
+
+
+def test_half_of_students_quantile():
+    freedom = (7, 15, 31, 127)
+    np.testing.assert_allclose([widened(n) for n in freedom], stats.t.ppf(stats.norm.cdf(2), freedom) / 2, rtol=5e-3)
 
 
 def test_owen_values_of_quadrants_add_up_to_the_quadrants_own_shapley_values(cnn, digits):
@@ -313,7 +387,7 @@ def test_lime_is_sklearns_weighted_regression(penalty):
     generator = torch.Generator().manual_seed(0)
     design = torch.rand(200, 6, generator=generator) < 0.5
     worth = torch.randn(3, 200, generator=generator).double() + design.double() @ torch.randn(6, 3).double()[:, 0] * 2
-    credit, _, fit = lime_module._fitted(design, worth, 0.25, penalty, 0.1)
+    credit, _, fit = lime_module._fitted(listed(design), worth, 0.25, penalty, 0.1)
     distance = 1 - np.sqrt(design.double().mean(1).numpy())
     weight = np.exp(-(distance**2) / (2 * 0.25**2))
     weight /= weight.sum()

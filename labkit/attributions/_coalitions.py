@@ -18,6 +18,9 @@ from labkit.models.classifier import Classifier
 Inside = Callable[[Tensor, Tensor], Tensor]
 # Credits and their standard errors, (rows, players) each, and the coalitions asked for, (rows,).
 Shares = tuple[Tensor, Tensor, Tensor]
+# (game, (coalitions, players) who is in each) -> (rows or 1, coalitions, players) what each credit takes of each score.
+Weights = Callable[["Games", Tensor], Tensor]
+ENUMERATED = 512  # coalitions whose weights are held at once
 
 
 def mixed(
@@ -92,19 +95,39 @@ class Games:
         found = mixed(self.model, self.x, self.start, self.target, row, present, self.batch_size)
         return found.reshape(len(self.row), count)
 
-    def exact(self) -> Shares:
-        """Shapley values over all coalitions (Shapley, 1953, doi 10.1515/9781400881970-018)."""
-        m, count = self.players, 2**self.players
-        bit = torch.arange(m, device=self.x.device)
-        worth = self.values(count - 2, lambda _, number: ((number[:, None] + 1) >> bit & 1).bool())
-        worth = torch.cat([self.empty[:, None], worth, self.full[:, None]], 1)
-        inside = (torch.arange(count, device=self.x.device)[:, None] >> bit & 1).bool()
-        size = inside.sum(1, keepdim=True).double()
-        # (size - 1)! (m - size)! / m! for the members, and size! (m - size - 1)! / m! for the others
-        others = torch.where(inside, size - 1, size)
-        log = torch.lgamma(others + 1) + torch.lgamma(m - others) - torch.lgamma(torch.tensor(m + 1.0).double())
-        credit = worth @ torch.where(inside, log.exp(), -log.exp())
-        return credit, torch.zeros_like(credit), torch.full_like(self.row, count - 2)
+    def scores(self, inside: Tensor) -> Tensor:
+        """(rows, coalitions) scores of coalitions (coalitions, players) that are the same for all rows."""
+        return self.values(len(inside), lambda _, number: inside[number])
+
+    def exact(self, weights: Weights | None = None) -> Shares:
+        """Credits over all coalitions, by default Shapley values (Shapley, 1953, doi 10.1515/9781400881970-018)."""
+        m, last, device = self.players, 2**self.players - 1, self.x.device
+        bit = torch.arange(m, device=device)
+
+        def who(numbers: Tensor) -> Tensor:
+            return (numbers[:, None] >> bit & 1).bool()
+
+        def part(worth: Tensor, inside: Tensor) -> Tensor:
+            return torch.einsum("rc,rcm->rm", worth, (weights or shapley)(self, inside).expand(len(worth), -1, -1))
+
+        ends = torch.stack([self.empty, self.full], 1)
+        credit = part(ends, who(torch.tensor([0, last], device=device)))
+        for first in range(1, last, ENUMERATED):
+            inside = who(torch.arange(first, min(first + ENUMERATED, last), device=device))
+            credit = credit + part(self.scores(inside), inside)
+        return credit, torch.zeros_like(credit), torch.full_like(self.row, last - 1)
+
+
+def shapley(_game: Games, inside: Tensor) -> Tensor:
+    """(1, coalitions, players): (size - 1)! (m - size)! / m! for members, and less size! (m - size - 1)! / m! for others."""
+    size, m = inside.sum(1, keepdim=True).double(), inside.shape[1]
+    weight = uniform_place(torch.where(inside, size - 1, size), torch.tensor(float(m)).to(size))
+    return torch.where(inside, weight, -weight)[None]
+
+
+def uniform_place(before: Tensor, among: Tensor) -> Tensor:
+    """The chance that just these ``before`` come before one of ``among`` in a random order."""
+    return (torch.lgamma(before + 1) + torch.lgamma(among - before) - torch.lgamma(among + 1)).exp()
 
 
 def games(
@@ -139,20 +162,28 @@ def games(
 
 
 def credited(
-    x: Tensor, all_games: Iterable[Games], solve: Callable[[Games], Shares]
+    x: Tensor, all_games: Iterable[Games], solve: Callable[[Games], Shares], tolerance: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Each feature's credit, shared out evenly among its entries that differ from the baseline: values like x, their
-    ``standard_error`` and the ``samples`` taken: how many coalitions of each row were asked for."""
+    ``standard_error``, the ``samples`` taken: how many coalitions of each row were asked for, and whether a row
+    ``reached`` the tolerance."""
     values = torch.zeros(len(x), x[0].numel(), dtype=torch.float64, device=x.device)
     error = torch.zeros_like(values)
     samples = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    met = torch.ones(len(x), dtype=torch.bool, device=x.device)
     with torch.no_grad():
         for game in all_games:
             credit, spread, used = solve(game)
             for kept, share in ((values, credit), (error, spread)):
                 kept[game.row] = _shared(game, share)
             samples[game.row] = used
-    return values.reshape(x.shape), {"standard_error": error.reshape(x.shape), "samples": samples}
+            met[game.row] = reached(spread, game.change, tolerance)
+    return values.reshape(x.shape), {"standard_error": error.reshape(x.shape), "samples": samples, "reached": met}
+
+
+def reached(error: Tensor, change: Tensor, tolerance: float) -> Tensor:
+    """(rows,) whether the largest standard error is at most that share of the change."""
+    return error.flatten(1).amax(1) <= tolerance * change.abs()
 
 
 def _shared(game: Games, share: Tensor) -> Tensor:
@@ -164,23 +195,30 @@ def _shared(game: Games, share: Tensor) -> Tensor:
 
 
 def or_exact(
-    game: Games, first: int, max_samples: int, tolerance: float, sample: Callable[[Games, int], Shares]
+    game: Games,
+    first: int,
+    max_samples: int,
+    tolerance: float,
+    sample: Callable[[Games, int], Shares],
+    weights: Weights | None = None,
 ) -> Shares:
-    """Shapley values from a sample of so many coalitions, or from all where that costs no more.
+    """Credits from a sample of so many coalitions, or from all: at once where these are at most twice as many as a
+    sample begins with, and where half as many did not do.
 
     Args:
         first: the coalitions after which ``sample`` looks at errors for the first time.
+        weights: of ``Games.exact``.
     """
     everyone = 2**game.players - 2
-    if everyone > max(max_samples, first):
+    if everyone > max(max_samples, 2 * first):
         return sample(game, max_samples)
-    most = min(everyone, max_samples - everyone)
+    most = min(everyone // 2, max_samples - everyone)
     if most < first:
-        return game.exact()
+        return game.exact(weights)
     credit, error, samples = sample(game, most)
-    late = (error.amax(1) > tolerance * game.change.abs()).nonzero()[:, 0]
+    late = (~reached(error, game.change, tolerance)).nonzero()[:, 0]
     if len(late):
-        credit[late], error[late], more = game.part(late).exact()
+        credit[late], error[late], more = game.part(late).exact(weights)
         samples[late] += more
     return credit, error, samples
 
@@ -221,7 +259,7 @@ def in_rounds(
         else:
             values[rows], error[rows] = found, spread
         used[rows] = count
-        late = (spread.flatten(1).amax(1) > tolerance * change[rows].abs()).nonzero()[:, 0]
+        late = (~reached(spread, change[rows], tolerance)).nonzero()[:, 0]
         rows, state = rows[late], state[late]
         if not len(rows):
             break

@@ -19,7 +19,8 @@ Estimate = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 class Sampled(NamedTuple):
-    """Estimates, and the facts of each row: the ``standard_error`` of each, and how many ``samples`` it took."""
+    """Estimates, and the facts of each row: the ``standard_error`` of each, how many ``samples`` it took, and whether it
+    ``reached`` the tolerance."""
 
     values: Tensor
     facts: dict[str, Tensor]
@@ -71,6 +72,7 @@ def sample_until(
     sums = torch.zeros(0)
     values, errors = torch.zeros(2, *x.shape, dtype=torch.float64, device=x.device)
     taken = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    reached = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     done, goal = 0, samples
     while True:
         each = max(1, batch_size // len(active))
@@ -82,8 +84,9 @@ def sample_until(
         values[active], errors[active], taken[active] = found, error, goal
         size = found.abs().flatten(1).amax(1) if scale is None else scale[active].abs()
         left = error.flatten(1).amax(1) > tolerance * size
+        reached[active] = ~left
         if goal >= max_samples or not left.any():
-            return Sampled(values, {"standard_error": errors, "samples": taken})
+            return Sampled(values, {"standard_error": errors, "samples": taken, "reached": reached})
         active, sums = active[left], sums[:, left]
         done, goal = goal, min(goal + max(1, goal // 2), max_samples)
 

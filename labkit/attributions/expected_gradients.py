@@ -36,17 +36,16 @@ def expected_gradients(
 
     Returns:
         Like x, in logits. Beside it ``background_change``, what the values add up to in expectation; the
-        ``standard_error`` of each entry; and how many ``samples`` each row took.
+        ``standard_error`` of each entry; how many ``samples`` each row took, and whether it ``reached`` the tolerance.
     """
     model.require("gradients", by="expected_gradients", instead=WITHOUT_GRADIENTS)
     z, _ = model.relax(x)
-    others, _ = model.relax(background)
 
     def draw(rows: Tensor, numbers: range) -> Tensor:
         streams = generator[rows.cpu().numpy()]
-        chosen = torch.stack([torch.from_numpy(streams.spawn(2 * i).integers(len(others))) for i in numbers])
+        chosen = torch.stack([torch.from_numpy(streams.spawn(2 * i).integers(len(background))) for i in numbers])
         share = torch.stack([torch.from_numpy(streams.spawn(2 * i + 1).uniform()) for i in numbers])
-        start = others[chosen.to(z.device)]
+        start = model.relax(background[chosen.flatten().to(z.device)])[0].reshape(*chosen.shape, *z.shape[1:])
         path = z[rows] - start
         at = start + share.to(z).reshape(*share.shape, *[1] * (z.ndim - 1)) * path
         _, forward = model.relax(x[rows])
@@ -73,10 +72,9 @@ def _change(model: Classifier, x: Tensor, target: Tensor, background: Tensor, ba
             parts = [model(part).double().sum(0) for part in background.split(batch_size)]
             usual = torch.stack(parts).sum(0) / len(background)
             return score(model(x), target).double() - score(usual.expand(len(x), -1), target)
-        others, _ = model.relax(background)
         _, forward = model.relax(x)
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        for part in others.split(max(1, batch_size // len(x))):
-            stacked = part.repeat_interleave(len(x), 0)
+        for part in background.split(max(1, batch_size // len(x))):
+            stacked = model.relax(part)[0].repeat_interleave(len(x), 0)
             total += score(forward(stacked), target).double().reshape(len(part), len(x)).sum(0)
-        return score(model(x), target).double() - total / len(others)
+        return score(model(x), target).double() - total / len(background)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from labkit.attributions._coalitions import Games, Shares, credited, doubling, games, in_rounds, or_exact
+from labkit.attributions._designs import Design
 from labkit.attributions._regions import regions
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -47,69 +49,84 @@ def kernel_shap(
 
     Returns:
         Like x, in units of the score, adding up to its change from baseline to x; the ``standard_error`` of each value,
-        from the regression's residuals, and the ``samples`` that each row took: at least two for each feature and 32.
+        from the regression's residuals, the ``samples`` that each row took: at least two for each feature and 32, and
+        whether it ``reached`` the tolerance.
     """
 
-    def sample(game: Games, most: int) -> Shares:
-        m = game.players
-        return _sampled(game, doubling(max(FIRST, 2 * m), max(FIRST, most // 2 - m)), tolerance)
-
     def solve(game: Games) -> Shares:
-        return or_exact(game, 2 * (game.players + FIRST), max_samples, tolerance, sample)
+        m = game.players
+        first = max(FIRST, 2 * m)
+
+        def sample(part: Games, most: int) -> Shares:
+            return _sampled(part, doubling(first, max(FIRST, most // 2 - m)), tolerance)
+
+        return or_exact(game, 2 * (m + first), max_samples, tolerance, sample)
 
     start = games(model, x, target, baseline, regions(model, x, features, cells), generator, batch_size)
-    return credited(x, start, solve)
+    return credited(x, start, solve, tolerance)
 
 
 def _sampled(game: Games, counts: tuple[int, ...], tolerance: float) -> Shares:
     """Credits by regression on the pairs of single features and ``counts`` of the others."""
-    m, design = game.players, _design(game.players, counts[-1]).to(game.x.device)
+    m, device = game.players, game.x.device
+    design = Design(m, lambda first, last: _coalitions(m, first, last))
 
     def grow(rows: Tensor, known: Tensor | None, done: int, count: int) -> Tensor:
         """(rows, pairs) the score of each coalition minus that of its complement."""
-        fresh = design[0 if known is None else m + done : m + count]
-        worth = game.part(rows).values(
-            2 * len(fresh), lambda _, number: fresh[number % len(fresh)] ^ (number >= len(fresh))[:, None]
-        )
-        pairs = worth[:, : len(fresh)] - worth[:, len(fresh) :]
-        return pairs if known is None else torch.cat([known, pairs], 1)
+        part, first = game.part(rows), 0 if known is None else m + done
+        worth = [part.scores(torch.cat([w, ~w])) for _, w in design.blocks(first, m + count, device)]
+        fresh = [torch.sub(*both.chunk(2, 1)) for both in worth]
+        return torch.cat(fresh if known is None else [known, *fresh], 1)
 
-    def read(rows: Tensor, pairs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        return _regression(design[: m + count], pairs, game.change[rows])
+    def read(rows: Tensor, pairs: Tensor, _count: int) -> tuple[Tensor, Tensor]:
+        return _regression(design, pairs, game.change[rows])
 
     credit, error, used = in_rounds(game.change, counts, grow, read, tolerance)
     return credit, error, 2 * (m + used)
 
 
-def _design(m: int, count: int) -> Tensor:
-    """(m + count, m) coalitions: single features, then subsets with probabilities as the kernel's weights.
-
-    The first so many of them are the same however many are asked for.
-    """
+def _coalitions(m: int, first: int, last: int) -> Tensor:
+    """(last - first, m) coalitions: single features, then subsets with probabilities as the kernel's weights."""
+    number = torch.arange(max(first, m), max(last, m)) - m
     size = torch.arange(2, m - 1)
     reach = (1 / (size * (m - size)).double()).cumsum(0)
-    at = ((0.5 + GOLDEN * torch.arange(count).double()) % 1) * reach[-1]
+    at = ((0.5 + GOLDEN * number.double()) % 1) * reach[-1:]
     chosen = size[torch.searchsorted(reach, at).clamp_max(len(size) - 1)]
-    rank = torch.from_numpy(Draws(0, 1).spawn(m).uniform(count, m)[0]).argsort(1).argsort(1)
-    return torch.cat([torch.eye(m, dtype=torch.bool), rank < chosen[:, None]])
+    rank = torch.from_numpy(Draws(0, number.numpy()).spawn(m).uniform(m)).argsort(1).argsort(1)
+    return torch.cat([torch.eye(m, dtype=torch.bool)[first:last], rank < chosen[:, None]])
 
 
-def _regression(design: Tensor, pairs: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+def _regression(design: Design, pairs: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
     """Credits (rows, m) that add up to ``change`` and fit the pairs best, and their standard errors.
 
     Errors are of the sandwich kind, each residual enlarged by its leverage (MacKinnon and White, 1985, doi
     10.1016/0304-4076(85)90158-7). The single features are no sample and add none.
     """
-    m, sampled = design.shape[1], len(design) - design.shape[1]
-    sign = 2 * design.double() - 1
+    m, sampled = design.players, pairs.shape[1] - design.players
     size = torch.arange(2, m - 1).double()
     rest = float(((m - 1) / (size * (m - size))).sum())
-    weight = torch.cat([torch.full((m,), 1 / m), torch.full((sampled,), rest / (2 * sampled))]).to(sign)
-    middle = torch.eye(m, dtype=sign.dtype, device=sign.device) - 1 / m  # credits that add up to nothing
-    inverse = torch.linalg.pinv(middle @ (sign.T * weight) @ sign @ middle, hermitian=True)
-    solver = inverse @ sign.T * weight
     even = change[:, None] / m
-    credit = even + (pairs - even * sign.sum(1)) @ solver.T
-    leverage = weight * ((sign @ inverse) * sign).sum(1)
-    missed = (pairs - credit @ sign.T) / (1 - leverage).clamp_min(1e-6)
-    return credit, (missed[:, m:].square() @ solver.T[m:].square()).sqrt()
+
+    def weighed() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Which are sampled, (pairs, m) signs, (pairs,) weights, and (rows, pairs) what even credits leave."""
+        for part, inside in design.blocks(0, pairs.shape[1], pairs.device):
+            sign = 2 * inside.double() - 1
+            late = torch.arange(part.start, part.stop, device=pairs.device) >= m
+            weight = torch.where(late, rest / (2 * max(1, sampled)), 1 / m).to(sign)
+            yield late, sign, weight, pairs[:, part] - even * sign.sum(1)
+
+    moments, products = pairs.new_zeros(m, m), pairs.new_zeros(len(pairs), m)
+    for _, sign, weight, left in weighed():
+        heavy = sign * weight[:, None]
+        moments += sign.T @ heavy
+        products += left @ heavy
+    middle = torch.eye(m, dtype=pairs.dtype, device=pairs.device) - 1 / m  # credits that add up to nothing
+    inverse = torch.linalg.pinv(middle @ moments @ middle, hermitian=True)
+    extra = products @ inverse
+    error = torch.zeros_like(extra)
+    for late, sign, weight, left in weighed():
+        solver = sign @ inverse * weight[:, None]
+        leverage = (solver * sign).sum(1)
+        missed = (left - extra @ sign.T) / (1 - leverage).clamp_min(1e-6)
+        error += (missed * late).square() @ solver.square()
+    return even + extra, error.sqrt()

@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from labkit.attributions._coalitions import credited, games
-from labkit.attributions._permutations import by_orders
+from labkit.attributions._coalitions import Games, Shares, credited, games, or_exact, uniform_place
+from labkit.attributions._permutations import FIRST, by_orders
 from labkit.attributions._regions import hierarchy
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -40,7 +40,9 @@ def owen_shapley(
 
     Returns:
         Like x, in units of the score, adding up to its change from baseline to x, within a group to what the group adds;
-        the ``standard_error`` of each value and the ``samples`` that each row took: at least two pairs of orders.
+        the ``standard_error`` of each value, from the spread between pairs of orders, the ``samples`` that each row took:
+        at least eight pairs of orders, or all coalitions where these are few, and then the values are exact; and whether
+        it ``reached`` the tolerance.
     """
     region, tree = hierarchy(model, x, features, cells)
 
@@ -52,5 +54,38 @@ def owen_shapley(
             order = order.gather(1, drawn.argsort(dim=1, stable=True))
         return order.argsort(1)
 
+    def solve(game: Games) -> Shares:
+        first = 2 * (game.players - 1) * FIRST
+        return or_exact(
+            game,
+            first,
+            max_samples,
+            tolerance,
+            lambda g, most: by_orders(g, ordering, tolerance, most),
+            lambda g, inside: _weights(tree, g.feature, inside),
+        )
+
     start = games(model, x, target, baseline, region, generator, batch_size)
-    return credited(x, start, lambda game: by_orders(game, ordering, tolerance, max_samples))
+    return credited(x, start, solve, tolerance)
+
+
+def _weights(tree: Tensor, feature: Tensor, inside: Tensor) -> Tensor:
+    """(rows, coalitions, players) the chance that a coalition's members but the player are who came before it; with the
+    other sign for a player that is no member.
+
+    At each level the branches beside the player's own are each there whole or not at all, with the chance that those
+    come before its own in a random order.
+    """
+    above = torch.ones(*feature.shape, feature.shape[1], dtype=torch.bool, device=feature.device)
+    weight = torch.ones(len(feature), *inside.shape, dtype=torch.float64, device=feature.device)
+    for level in tree:
+        node = level[feature]
+        here = node[:, :, None] == node[:, None]
+        size = here.sum(2).double()[:, None]
+        count = (here.double() @ inside.double().T).mT  # (rows, coalitions, players) members in the player's own branch
+        beside = (above & ~here).double()  # from players to players, the same either way round
+        torn = ((count > 0) & (count < size)).double() @ beside > 0
+        before, among = (inside / size) @ beside, 1 + (1 / size) @ beside
+        weight *= uniform_place(before, among).masked_fill(torn, 0)
+        above = here
+    return torch.where(inside, weight, -weight)

@@ -38,8 +38,8 @@ def permutation_shapley(
 
     Returns:
         Like x, in units of the score, adding up to its change from baseline to x; the ``standard_error`` of each value,
-        from the spread between pairs of orders, and the ``samples`` that each row took: at least two pairs of orders,
-        or all coalitions where these are few, and then the values are exact.
+        from the spread between pairs of orders, the ``samples`` that each row took: at least eight pairs of orders,
+        or all coalitions where these are few, and then the values are exact; and whether it ``reached`` the tolerance.
     """
 
     def ordering(draws: Draws, feature: Tensor) -> Tensor:
@@ -51,4 +51,4 @@ def permutation_shapley(
         return or_exact(game, first, max_samples, tolerance, lambda g, most: by_orders(g, ordering, tolerance, most))
 
     start = games(model, x, target, baseline, regions(model, x, features, cells), generator, batch_size)
-    return credited(x, start, solve)
+    return credited(x, start, solve, tolerance)

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from labkit.attributions._coalitions import doubling, in_rounds
+from labkit.attributions._coalitions import doubling, in_rounds, reached
 from labkit.attributions._passes import score
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -40,7 +40,7 @@ def rise(
 
     Returns:
         Like x, in units of the score, the same for every channel, so that the channels add up to the map; its
-        ``standard_error`` and the ``samples`` (masks) that each row took.
+        ``standard_error``, the ``samples`` (masks) that each row took, and whether it ``reached`` the tolerance.
 
     Raises:
         Refused: inputs that are no images, which have no neighbourhood to blend.
@@ -73,9 +73,10 @@ def rise(
             return sums
 
         values, error, used = in_rounds(full - empty, doubling(FIRST, max_samples), grow, _slopes, tolerance)
+    met = reached(error, full - empty, tolerance)
     shape, channels = (len(x), 1, *x.shape[2:]), x.shape[1]
     values, error = ((v.reshape(shape) / channels).expand(x.shape).clone() for v in (values, error))
-    return values, {"standard_error": error, "samples": used}
+    return values, {"standard_error": error, "samples": used, "reached": met}
 
 
 def _slopes(_rows: Tensor, sums: Tensor, count: int) -> tuple[Tensor, Tensor]:

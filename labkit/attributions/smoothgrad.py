@@ -31,8 +31,8 @@ def smoothgrad(
     Returns:
         Like x: logits per unit of the input; over an embedding, per unit of the embedding and without a sign: the
         1-norm over its width of the mean gradient, since behind a layer normalisation its entries add up to nothing.
-        Beside it the ``standard_error`` of each entry, over an embedding a bound from above, and how many ``samples``
-        each row took.
+        Beside it the ``standard_error`` of each entry, over an embedding a bound from above, how many ``samples``
+        each row took, and whether it ``reached`` the tolerance.
     """
     model.require("gradients", by="smoothgrad", instead=WITHOUT_GRADIENTS)
     return sample_until(

@@ -31,7 +31,7 @@ def vargrad(
     Returns:
         Like x, never negative: squared logits per squared unit of the input; over an embedding, per squared unit of the
         embedding and summed over its width. Beside it the ``standard_error`` of each entry, over an embedding a bound
-        from above, and how many ``samples`` each row took.
+        from above, how many ``samples`` each row took, and whether it ``reached`` the tolerance.
     """
     model.require("gradients", by="vargrad", instead=WITHOUT_GRADIENTS)
     return sample_until(
