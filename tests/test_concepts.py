@@ -257,6 +257,15 @@ def test_what_cannot_be_tested_is_refused(mlp, digits, change) -> None:
         lk.concepts(mlp, digits.test[:60], concepts, background, **given)
 
 
+def test_a_target_by_its_name(mlp, digits) -> None:
+    given = {"size": 14, "sets": 2, "random": 20, "layers": "head"}
+    rows = digits.test[:60], {"some": digits.test[:30]}, digits.train[:400]
+    by_name, by_number = (lk.concepts(mlp, *rows, target=t, **given) for t in (mlp.classes[1], 1))
+    assert by_name.target == 1 and np.array_equal(by_name.share, by_number.share)
+    with pytest.raises(lk.Refused, match="one of"):
+        lk.concepts(mlp, *rows, target="no such class", **given)
+
+
 def test_concepts_of_another_shape_are_refused(mlp, digits) -> None:
     with pytest.raises(lk.Refused, match="shape"):
         lk.concepts(

@@ -221,11 +221,53 @@ class TestConstraints:
 
         monkeypatch.setattr(table_module.Table, "_choices", without_rules)
         record = lk.counterfactuals(likes, data, "yes", background=people(80), control=False)
-        assert not record.found.any() and "born cannot change" in record.warnings[0]
+        assert not record.found.any() and "born cannot change" in record.warnings[-1]
+
+    def test_one_hot_columns_of_an_array_are_held_together_unless_told_otherwise(self) -> None:
+        """Of an array nobody says what columns mean: those of which exactly one is 1 everywhere are found, and named."""
+        draw = np.random.default_rng(0)
+
+        def rows(n: int) -> np.ndarray:
+            home, job, flag = (
+                np.eye(3)[draw.integers(0, 3, n)],
+                np.eye(2)[draw.integers(0, 2, n)],
+                draw.integers(0, 2, n),
+            )
+            return np.column_stack([draw.normal(size=n), flag, home, job, 0 * flag]).astype(np.float32)
+
+        x, known = rows(40), rows(200)
+        likes = model(lambda v: 2 * v[:, 2] + v[:, 3] + v[:, 5] - 0.5 + 0.1 * v[:, 0])
+        options = {"background": known, "target": "no", "control": False}
+        record = lk.counterfactuals(likes, x, **options)
+        made = record.after[record.found]
+        assert len(made) > 20 and (made[:, 2:5].sum(1) == 1).all() and (made[:, 5:7].sum(1) == 1).all()
+        assert "feature 2 | feature 3 | feature 4; feature 5 | feature 6 " in record.warnings[0]
+        assert record.provenance.options["constraints"]["together"] == (
+            ("feature 2", "feature 3", "feature 4"),
+            ("feature 5", "feature 6"),
+        )
+        free = lk.counterfactuals(likes, x, constraints={"together": []}, **options)
+        assert not free.warnings and (free.after[free.found][:, 2:5].sum(1) != 1).any()
+        stated = lk.counterfactuals(likes, x, constraints={"together": [[2, 3, 4]], "immutable": [5, 6]}, **options)
+        assert not stated.warnings and (stated.after[stated.found][:, 2:5].sum(1) == 1).all()
+        assert (stated.after[:, 0, 5:7] == stated.x[:, 5:7]).all()
+
+    def test_what_one_column_of_a_group_may_not_be_is_not_tried(self) -> None:
+        """Only "own" gets the target, and nobody may come to own: no way, and none to drop."""
+        likes = model(lambda v: 9 * v[:, 4] - 4 + 0 * v[:, 0])
+        rules = {**TOGETHER, "falling": ["own"]}
+        record = lk.counterfactuals(likes, people(30, 3), "yes", background=people(100), constraints=rules)
+        assert record.without.all() and record.none_exists.all() and not record.warnings
+        assert lk.counterfactuals(likes, people(30, 3), "yes", background=people(100), constraints=TOGETHER).found.all()
 
     @pytest.mark.parametrize(
         "given",
         [
+            {"together": ["rent", "own"]},
+            {"together": [[3, 4, 99]]},
+            {"immutable": [-1]},
+            {"immutable": None},
+            {"limits": [("years", (0, 3))]},
             {"imutable": ["years"]},
             {"immutable": ["yers"]},
             {"immutable": "years"},
@@ -498,7 +540,7 @@ class TestOnRealData:
         loaded = lk.load(lk.save(record, tmp_path / "c.lk"))
         assert loaded.digest == record.digest and lk.says(loaded) == lk.says(record)
         assert (
-            f"Of {len(record)} rows" in lk.says(record)
+            f"{record.found[:, 0].sum()} of {len(record)} rows (share 0." in lk.says(record)
             and "'good risk'" in lk.says(record)
             and "at most" in lk.says(record)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from math import comb
 
@@ -12,6 +13,8 @@ from torch import nn
 
 import labkit as lk
 from labkit.analyses._reference import contributions, overlap
+from labkit.core.intervals import clopper_pearson
+from labkit.core.words import counted
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(400, 5)).astype(np.float32)
@@ -180,3 +183,69 @@ def test_nobody_to_compare_with_and_nobody_to_explain(tmp_path):
     assert "credit" in lk.says(again) and lk.figure(again).data
     with pytest.raises(lk.Refused, match="denied, granted"):
         lk.reasons(lk.wrap(Scores(linear), classes=["granted", "denied"]), split(), "refused", split())
+
+
+def held(record, **thresholds: float) -> dict:
+    found = lk.check(record, only=["reasons_hold"], thresholds={"reasons_hold": thresholds})
+    return {finding.subject: finding for finding in found}
+
+
+def test_reasons_that_hold_and_a_model_that_looks_at_no_prohibited_basis():
+    sex = (np.arange(400) % 2).astype(np.float32)
+    found = held(asked(lambda x: 2 * x[:, 1] - x[:, 0] + 0 * x[:, 2], split(sex=sex), most=2))
+    assert {f.status for f in found.values()} == {"meets"}, found
+    assert "moves no score" in found["prohibited basis"].says and "0 of" in found["prohibited basis"].says
+    assert found["prohibited basis"].high > 0.05, "of other people as many may have one"
+
+
+def test_a_prohibited_basis_left_out_is_accused_by_default_and_allowed_for_by_a_threshold():
+    sex = (np.arange(400) % 2).astype(np.float32)
+    biased = asked(lambda x: 3 * x[:, 2] - 2 + 0.3 * x[:, 1], split(sex=sex))
+    finding = held(biased)["prohibited basis"]
+    n = int(biased.hidden.sum())
+    assert (
+        finding.status == "does_not_meet" and finding.estimate == n / len(biased) and f"of {n} surely" in finding.says
+    )
+    np.testing.assert_allclose([finding.low, finding.high], clopper_pearson(n, len(biased)))
+    few = replace(biased, hidden=np.arange(len(biased)) < 1)
+    assert held(few)["prohibited basis"].status == "does_not_meet"
+    assert held(few, prohibited=0.3)["prohibited basis"].status == "meets"
+    assert held(few, prohibited=few.hidden.mean())["prohibited basis"].status == "inconclusive"
+
+
+def test_a_prohibited_basis_that_is_large_by_chance_alone_accuses_nobody():
+    """One that adds nothing on average is above 0 by two standard errors for somebody, now and then."""
+    sex = (np.arange(400) % 2).astype(np.float32)
+    record = asked(lambda x: x[:, 1] - 1 + 0.01 * x[:, 2], split(sex=sex))
+    chance = replace(
+        record,
+        contribution=np.where(np.arange(5) == 2, 2.2, record.contribution),
+        standard_error=np.where(np.arange(5) == 2, 1.0, record.standard_error),
+        hidden=np.arange(len(record)) < 2,
+    )
+    finding = held(chance)["prohibited basis"]
+    assert finding.status == "inconclusive" and "of 0 surely" in finding.says
+    assert held(asked(linear))["prohibited basis"].status == "not_applicable"
+
+
+def test_lists_that_matter_less_than_other_columns_or_do_not_come_out_again_are_accused():
+    record = asked(linear, most=2)
+    assert held(record)["sufficiency"].status == "meets" and held(record)["stability"].status == "meets"
+    swapped = replace(record, sufficiency=record.random, random=record.sufficiency)
+    assert held(swapped)["sufficiency"].status == "does_not_meet" and "behind" in held(swapped)["sufficiency"].says
+    same = replace(record, random=record.sufficiency)
+    assert held(same)["sufficiency"].status == "inconclusive"
+    wild = asked(lambda x: torch.sin(25 * x[:, [0, 1, 3, 4]]).prod(1) * 9 + 0.1, most=1, pairs=8)
+    finding = held(wild, overlap=0.9)["stability"]
+    assert finding.status == "does_not_meet" and "more pairs" in finding.says
+    people = {k: v[:1] for k, v in vars(record).items() if isinstance(v, np.ndarray) and len(v) == len(record)}
+    one = replace(record, **people, words=record.words[:1])
+    assert {held(one)[s].status for s in ("sufficiency", "stability")} == {"not_measured"}
+
+
+def test_counts_are_counts():
+    assert (
+        counted(18, 20, 0.7, 0.97, "rows") == "18 of 20 rows (share 0.70 to 0.97)" and counted(3, 1200) == "3 of 1,200"
+    )
+    record = asked(linear)
+    assert f"of {len(record)} people (share " in lk.says(record)

@@ -38,7 +38,7 @@ def what_of(model: Classifier | Generative, target: Any, against: Any) -> tuple[
         instead = "target=a function of (module, x) that gives one number for each row, or a classifier"
         raise Refused("an explanation", given, instead)
     check_classifier(model, "an explanation", values=True)
-    target = _numbered(model, target)
+    target = numbered(model, target)
     if model.outputs == "values":
         if target is None and len(model.classes) > 1:
             given = f"no target for {len(model.classes)} numbers"
@@ -48,13 +48,13 @@ def what_of(model: Classifier | Generative, target: Any, against: Any) -> tuple[
         return model, target, "logit"
     if against == "rest":
         return reading.leads(model, "rest"), target, "logit, less the largest of the others"
-    other = int(check_targets("against", _numbered(model, against), 1, len(model.classes))[0])
+    other = int(check_targets("against", numbered(model, against), 1, len(model.classes))[0])
     if target is not None and (np.asarray(target) == other).any():
         raise Refused("a contrast", f"the class {model.classes[other]!r} against itself", "two classes")
     return reading.leads(model, other), target, f"logit, less that of {model.classes[other]}"
 
 
-def _numbered(model: Classifier, target: Any) -> Any:
+def numbered(model: Classifier, target: Any) -> Any:
     """Class names as numbers; anything else as it is."""
     given = as_array(f"a class of {model.name}", target)
     if given.dtype.kind != "U":

@@ -29,7 +29,7 @@ USUAL = ("integrated_gradients", "input_x_gradient", "occlusion", "kernel_shap",
 def agreement(
     model: Classifier | Generative,
     data: Split | np.ndarray | Tensor,
-    methods: Iterable[str | Callable[..., Any]] = USUAL,
+    methods: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] = USUAL,
     target: Any = None,
     baseline: Any = None,
     seed: int = 0,
@@ -57,13 +57,12 @@ def agreement(
         check_classifier(model, "agreement", values=True)
     if not 0 < share <= 1:
         raise Refused("agreement", f"share={share:g} of the support as the top", "a share above 0 and at most 1")
-    wanted = {registry.label(m): m for m in methods}
+    wanted = registry.several("attributions", methods)
     run = Run("agreement", {"methods": tuple(wanted), "share": share}, seed)
     made: dict[str, Explanation] = {}
     out: dict[str, str] = {}
     settings = {"target": target, "baseline": baseline, "seed": seed, "background": background}
-    for name, method in wanted.items():
-        function = registry.find("attributions", method)
+    for name, function in wanted.items():
         try:
             found = explain(model, data, function, evidence=(), batch_size=batch_size, **settings)
         except Refused as refusal:

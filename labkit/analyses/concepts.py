@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses import _examples
+from labkit.analyses import _asking, _examples
 from labkit.analyses._directions import HELD, directions
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, unchanged
 from labkit.analyses._preflight import check_inputs, check_targets, preflight
@@ -34,7 +34,7 @@ def concepts(
     concepts: Mapping[str, Examples],
     background: Examples,
     *,
-    target: int,
+    target: int | str,
     layers: str | Sequence[str] = "",
     pooled: bool = False,
     size: int = 40,
@@ -57,7 +57,7 @@ def concepts(
         concepts: examples of each concept, by its name: at least 12, of which ``size`` are drawn.
         background: what inputs usually are; the random sets and those that a concept is told from are drawn from it
             without replacement, (sets + random) * size rows at the most. The concepts' examples should not be among it.
-        target: the class.
+        target: the class, its index or name.
         layers: submodules by name, "outputs", or "head" (what the last linear layer takes in), also when empty. Where
             what follows is linear, all inputs have one gradient, and a share can only be 0 or 1.
         pooled: whether a map's channels are averaged over its places. A concept that may be anywhere then has one
@@ -73,7 +73,7 @@ def concepts(
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     run = Run("concepts", {}, seed, model, {"examples": about}, batch_size)
     preflight(run, model, x, y)
-    target = int(check_targets(asked, target, 1, len(model.classes))[0])
+    target = int(check_targets(asked, _asking.numbered(model, target), 1, len(model.classes))[0])
     inputs = x if y is None else x[y == target]
     if not len(inputs):
         raise Refused(asked, f"no examples of {model.classes[target]!r}", "examples of the target's class, or an array")

@@ -60,7 +60,8 @@ def counterfactuals(
         background: training rows: what values are usual, and what real rows of a class look like.
         count: how many for each row. Each further one avoids the dearest column (region, word) of every earlier one.
         constraints: for tables, what may change: ``labkit.data.constraints.Constraints`` or its fields as a mapping. The
-            schema's immutable columns hold, and the ranges seen in training unless it gives other limits.
+            schema's immutable columns hold, and the ranges seen in training unless it gives other limits; columns that are
+            one-hot in every training row change together unless ``together`` says otherwise.
         features: for images, sound and series, the number of each entry's region; None takes squares or stretches.
         scale: in which unit a number's change costs: "quantile" (share of training rows passed) or "mad".
         per_change: price of a changed unit, beside its cost. A large one asks for few changes, a small one for small ones.

@@ -19,7 +19,6 @@ from labkit.analyses._withheld import Found, held_back, withheld
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws
-from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
 from labkit.models.generative import Generative
@@ -40,7 +39,7 @@ def explain(
     against: int | str | None = None,
     features: Any = None,
     background: Split | np.ndarray | Tensor | None = None,
-    evidence: Iterable[str | Callable[..., Any]] | None = None,
+    evidence: str | Callable[..., Any] | Iterable[str | Callable[..., Any]] | None = None,
     batch_size: int = DEFAULT_BATCH,
     **options: Any,
 ) -> Explanation:
@@ -77,7 +76,7 @@ def explain(
     """
     function, name = registry.find("attributions", method), registry.label(method)
     spec = methods.bind("attributions", name, function, options)
-    measures = {registry.label(m): registry.find("faithfulness", m) for m in _chosen(evidence)}
+    measures = registry.several("faithfulness", _usual() if evidence is None else evidence)
     model, target, of = _asking.what_of(model, target, against)
     x, y, about = as_split(data, model)
     settings = {"method": name, "of": of, **spec.options, "evidence": tuple(measures)}
@@ -143,13 +142,8 @@ def explain(
     )
 
 
-def _chosen(evidence: Iterable[str | Callable[..., Any]] | None) -> tuple[str | Callable[..., Any], ...]:
-    if isinstance(evidence, str) or callable(evidence):
-        return (evidence,)
-    if evidence is not None and not isinstance(evidence, Iterable):
-        raise Refused("an explanation", f"evidence={evidence!r}", "names of measures, or evidence=() for none")
-    if evidence is not None:
-        return tuple(evidence)
+def _usual() -> tuple[str, ...]:
+    """All faithfulness measures but the costly ones."""
     every = registry.names("faithfulness")
     return tuple(name for name in every if "costly" not in methods.promises(registry.find("faithfulness", name)))
 

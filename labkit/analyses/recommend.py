@@ -36,7 +36,7 @@ def recommend(
     *,
     budget: float = 60.0,
     unit: Literal["seconds", "passes"] = "seconds",
-    methods: Iterable[Method] | None = None,
+    methods: Method | Iterable[Method] | None = None,
     background: Split | np.ndarray | Tensor | None = None,
     batch_size: int = DEFAULT_BATCH,
 ) -> Recommendation:
@@ -62,7 +62,7 @@ def recommend(
         data, target, baseline, background: as for ``explain``. With 8 examples or more the choice can be told apart.
         budget: seconds, or passes: rows sent through the model, thrice where a gradient may be taken. With passes the
             answer is the same on every machine.
-        methods: names or functions; None takes all there are.
+        methods: a name or function, or several; None takes all there are.
 
     Returns:
         Recommendation; "not_measured" where no method can be judged.
@@ -72,7 +72,7 @@ def recommend(
     """
     _check(budget, unit)
     chosen = registry.names("attributions") if methods is None else methods
-    names = {registry.label(m): registry.find("attributions", m) for m in chosen}
+    names = registry.several("attributions", chosen)
     model, target, of = _asking.what_of(model, target, None)
     x, y, about = as_split(data, model)
     asked = f"a recommendation for {model.name}"

@@ -17,7 +17,8 @@ def stable_counterfactuals(
     tolerance: Annotated[float, Range(0, 1), "share of counterfactuals that may be lost to noise"] = 0.2,
 ) -> Finding:
     """Whether counterfactuals still get the target with small noise: the cheapest ones lie at the border of the class, where
-    little is lost with little. Judged by the exact interval of the share that does not. A larger ``lead`` makes them stand.
+    little is lost with little. Judged by the exact interval of the share that does not. With a larger ``lead`` the finding
+    tells less of the border and more of the model.
     """
     criterion = f"at most {tolerance:g} lost with small noise"
     kept = record.kept[:, 0][~np.isnan(record.kept[:, 0])]
@@ -27,13 +28,19 @@ def stable_counterfactuals(
     lost, n = int((kept < copies).sum()), len(kept)
     low, high = (float(end) for end in clopper_pearson(lost, n))
     status: FindingStatus = "does_not_meet" if low > tolerance else "meets" if high <= tolerance else "inconclusive"
-    rest = " Ask for a larger lead." if status == "does_not_meet" else ""
+    rest = (
+        " Ask for a larger lead; where that does not help, the answer hangs on exact values."
+        if status == "does_not_meet"
+        else ""
+    )
+    asked = record.provenance.options.get("lead")
+    ahead = "" if asked is None else f", asked for with a lead of {asked:g}"
     return Finding(
         check="stable_counterfactuals",
         status=status,
         says=(
-            f"{lost} of {n} counterfactuals (95 % interval of the share {low:.2f} to {high:.2f}) keep the target on fewer than "
-            f"{copies:.0%} of copies with {record.noise_of}.{rest}"
+            f"{lost} of {n} counterfactuals{ahead} (95 % interval of the share {low:.2f} to {high:.2f}) keep the target on "
+            f"fewer than {copies:.0%} of copies with {record.noise_of}.{rest}"
         ),
         estimate=lost / n,
         low=low,

@@ -6,14 +6,14 @@ Listing reads file names and imports nothing. Third parties add methods with ent
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from labkit.core.refused import unknown
+from labkit.core.refused import Refused, unknown
 
 FOLDERS = {
     "analyses": "analyses",
@@ -54,6 +54,15 @@ def find(kind: str, name: str | Callable[..., Any]) -> Callable[..., Any]:
         return _plugins(kind)[name].load()
     module = import_module("labkit." + FOLDERS[kind].replace("/", ".") + "." + name)
     return getattr(module, name)
+
+
+def several(kind: str, given: Any) -> dict[str, Callable[..., Any]]:
+    """The functions of a name or function, or of several, by the names under which they are recorded."""
+    if isinstance(given, str) or callable(given):
+        given = (given,)
+    if not isinstance(given, Iterable):
+        raise Refused(f"some of the {kind}", repr(given), "a name, a function, or a list of these")
+    return {label(name): find(kind, name) for name in given}
 
 
 def label(name: str | Callable[..., Any]) -> str:

@@ -12,6 +12,12 @@ def share(value: float, low: float = math.nan, high: float = math.nan) -> str:
     return of_100 if math.isnan(low) else f"{of_100} ({100 * low:.{digits}f} to {100 * high:.{digits}f})"
 
 
+def counted(hits: int, n: int, low: float = math.nan, high: float = math.nan, what: str = "") -> str:
+    """A count, with the interval of the share: "18 of 20 rows (share 0.70 to 0.97)"."""
+    plain = f"{hits} of {n:,}{' ' + what if what else ''}"
+    return plain if math.isnan(low) else f"{plain} (share {low:.2f} to {high:.2f})"
+
+
 def number(value: float, low: float = math.nan, high: float = math.nan, digits: int = 0) -> str:
     """A value with its 95 % interval: "0.71 (0.64 to 0.78)"; with so many ``digits``, or as many as its size asks for."""
     digits = digits or (2 if abs(value) >= 0.095 or value == 0 else 3)

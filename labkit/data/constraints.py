@@ -20,7 +20,7 @@ NO_AIM = (OTHER, UNKNOWN)
 
 @dataclass(frozen=True)
 class Constraints:
-    """What may change in a row of a table. Columns go by their names.
+    """What may change in a row of a table. Columns go by their names, or by their numbers.
 
     Attributes:
         immutable: columns that cannot change, beside those that the schema says cannot.
@@ -28,7 +28,8 @@ class Constraints:
             the column cannot change.
         limits: the least and the greatest value that a number may be changed to; else those seen in training.
         whole: columns of whole numbers; None takes those that hold nothing else in training.
-        together: one-hot columns: of each tuple exactly one is 1 and the others are 0.
+        together: one-hot columns: of each tuple exactly one is 1 and the others are 0. None takes those that are so in
+            every training row (``one_hot``), () lets each column change alone.
     """
 
     immutable: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ class Constraints:
     falling: tuple[str, ...] = ()
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     whole: tuple[str, ...] | None = None
-    together: tuple[tuple[str, ...], ...] = ()
+    together: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         freeze(self)
@@ -57,19 +58,11 @@ def constraints(given: Constraints | Mapping[str, Any] | None, schema: Schema, b
         Refused: a key or column that is not there; a category that should rise or have limits; a column with two
             directions; limits the wrong way round; one-hot columns that are not, in training.
     """
-    made = given if isinstance(given, Constraints) else _made(given or {})
     names = [f.name for f in schema.features]
+    made = _named(given if isinstance(given, Constraints) else _made(given or {}), names)
+    if made.together is None:
+        made = replace(made, together=one_hot(schema, background))
     kinds = {f.name: f.kind for f in schema.features}
-    for name in (
-        *made.immutable,
-        *made.rising,
-        *made.falling,
-        *made.limits,
-        *(made.whole or ()),
-        *sum(made.together, ()),
-    ):
-        if name not in kinds:
-            raise unknown(f"{ASKED} on the column", name, names)
     for name in (*made.rising, *made.falling, *made.limits, *(made.whole or ())):
         if kinds[name] == "categorical":
             raise Refused(f"{ASKED} on {name}", "categories, which have no order", "a column of numbers")
@@ -89,6 +82,26 @@ def constraints(given: Constraints | Mapping[str, Any] | None, schema: Schema, b
         limits={n: _ends(*made.limits.get(n, (column[n].min(), column[n].max()))) for n in numbers},
         whole=made.whole if made.whole is not None else tuple(n for n in numbers if _whole(column[n]).all()),
     )
+
+
+def one_hot(schema: Schema, background: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Numbers that are 0 or 1, follow each other among such columns, and of which exactly one is 1 in every training row.
+
+    Columns with one value alone are in no group.
+    """
+    found: list[tuple[str, ...]] = []
+    names: list[str] = []
+    ones = np.zeros(len(background))
+    for i, feature in enumerate(schema.features):
+        column = background[:, i]
+        if feature.kind != "numeric" or not np.array_equal(np.unique(column), [0, 1]):
+            continue
+        names, ones = [*names, feature.name], ones + column
+        while ones.max() > 1:  # what was begun too early goes
+            ones = ones - background[:, [f.name for f in schema.features].index(names.pop(0))]
+        if ones.min() == 1:
+            found, names, ones = [*found, tuple(names)], [], np.zeros(len(background))
+    return tuple(found)
 
 
 def violations(before: np.ndarray, after: np.ndarray, schema: Schema, agreed: Constraints) -> list[str]:
@@ -124,7 +137,7 @@ def violations(before: np.ndarray, after: np.ndarray, schema: Schema, agreed: Co
             found.append(f"{name} became {new:g}, no whole number")
         if (name in agreed.rising and new < old) or (name in agreed.falling and new > old):
             found.append(f"{name} went from {old:g} to {new:g}, the wrong way")
-    for columns in agreed.together:
+    for columns in agreed.together or ():
         places = [names.index(name) for name in columns]
         values = after[places].tolist()
         if values != before[places].tolist() and sorted(values) != [0.0] * (len(values) - 1) + [1.0]:
@@ -137,10 +150,35 @@ def _made(given: Mapping[str, Any]) -> Constraints:
     for key, value in given.items():
         if key not in known:
             raise unknown(f"{ASKED} with the key", key, known)
-        if isinstance(value, str):
-            raise Refused(f"{ASKED} with {key}={value!r}", "a text", "a list of column names")
+        lists = [value, *value] if key == "together" and isinstance(value, list | tuple) else [value]
+        right = Mapping if key == "limits" else (list, tuple, set)
+        if not all(isinstance(v, right) for v in lists) and not (value is None and key in ("whole", "together")):
+            what = "a list of lists of columns" if key == "together" else "a list of columns"
+            instead = "{column: (low, high)}" if key == "limits" else what
+            raise Refused(f"{ASKED} with {key}={value!r}", f"a {type(value).__name__}", instead)
     plain: dict[str, Any] = {k: v if isinstance(v, Mapping) else _tuple(v) for k, v in given.items()}
     return Constraints(**plain)
+
+
+def _named(made: Constraints, names: list[str]) -> Constraints:
+    """The same with each column by its name."""
+
+    def called(column: Any) -> str:
+        if column in names:
+            return str(column)
+        if isinstance(column, int | np.integer) and not isinstance(column, bool) and 0 <= column < len(names):
+            return names[column]
+        raise unknown(f"{ASKED} on the column", column, names)
+
+    def each(columns: tuple[Any, ...] | None) -> Any:
+        return None if columns is None else tuple(called(c) for c in columns)
+
+    return replace(
+        made,
+        **{key: each(getattr(made, key)) for key in ("immutable", "rising", "falling", "whole")},
+        limits={called(c): ends for c, ends in made.limits.items()},
+        together=None if made.together is None else tuple(each(columns) for columns in made.together),
+    )
 
 
 def _ends(low: float, high: float) -> tuple[float, float]:
@@ -148,12 +186,12 @@ def _ends(low: float, high: float) -> tuple[float, float]:
 
 
 def _tuple(value: Iterable[Any] | None) -> tuple[Any, ...] | None:
-    return None if value is None else tuple(v if isinstance(v, str) else tuple(v) for v in value)
+    return None if value is None else tuple(tuple(v) if isinstance(v, list | tuple | set) else v for v in value)
 
 
 def _check_together(made: Constraints, names: list[str], background: np.ndarray) -> None:
     seen: set[str] = set()
-    for columns in made.together:
+    for columns in made.together or ():
         if len(columns) < 2 or seen & set(columns):
             raise Refused(f"{ASKED} with together={columns}", "one column, or one named twice", "two columns or more")
         seen |= set(columns)

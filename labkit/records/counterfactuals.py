@@ -35,8 +35,8 @@ class Counterfactuals(Record):
         path: the target's probability as the first counterfactual's changes are made one by one, the best first; nan
             after the last, and throughout for tables.
         groups: the group of each row by each sensitive feature, "" where unknown.
-        names: of columns. was, becomes: units in words. place_was, place_becomes: share of training rows that are less,
-            nan for what has no order.
+        names: of columns. was, becomes: units in words. place_was, place_becomes: share of training rows that are less
+            (ties by half), nan for what has no order.
         region: for each entry of an input the number of its region, where units are regions.
     """
 

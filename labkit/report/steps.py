@@ -115,9 +115,12 @@ def surrogate(subject: Subject, step: Step, seed: int, *, depth: int = 4) -> Rec
     return lk.surrogate(subject.classifier(), subject.dataset(), depth=depth, seed=seed)
 
 
-def counterfactuals(subject: Subject, step: Step, seed: int, *, target: int | str | None = None) -> Record:
+def counterfactuals(
+    subject: Subject, step: Step, seed: int, *, target: int | str | None = None, lead: float = 1.0
+) -> Record:
+    """Ways that lead by so much: the cheapest of all end at the border of the class, whatever the model is like."""
     split, train = subject.split(step.split, step.rows), subject.dataset().train
-    return lk.counterfactuals(subject.classifier(), split, target, background=train, seed=seed)
+    return lk.counterfactuals(subject.classifier(), split, target, background=train, lead=lead, seed=seed)
 
 
 def reasons(

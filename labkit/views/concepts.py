@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from labkit.core.words import number, p_value, share
+from labkit.core.words import counted, number, p_value
 from labkit.records.concepts import Concepts
 from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors
@@ -86,11 +86,12 @@ def says(record: Concepts) -> str:
     sure = np.where(record.encoded, record.adjusted, np.inf)
     best = np.unravel_index(int(sure.argmin()), sure.shape)
     name, layer = record.concepts[best[0]], record.layers[best[1]]
-    tcav = share(*(float(v[best]) for v in (record.share, record.share_low, record.share_high)))
+    ends = float(record.share_low[best]), float(record.share_high[best])
+    tcav = counted(round(float(record.share[best]) * record.n), record.n, *ends, "inputs")
     way = "rises" if record.slope[best] > 0 else "falls"
     start = (
-        f"Along {name!r} at {layer} the score of {record.classes[record.target]!r} {way} on average, and rises for {tcav} of "
-        f"{record.n} inputs; held-out accuracy of the direction {number(*_accuracy(record, best))}"
+        f"Along {name!r} at {layer} the score of {record.classes[record.target]!r} {way} on average, and rises for {tcav}; "
+        f"held-out accuracy of the direction {number(*_accuracy(record, best))}"
     )
     held = f"{p_value(float(record.adjusted[best]))} against {record.random} random sets, corrected for {tests} tests"
     found = int(record.significant.sum())

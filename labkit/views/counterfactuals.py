@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from labkit.core.intervals import wilson
-from labkit.core.words import share
+from labkit.core.words import counted
 from labkit.records.counterfactuals import Counterfactuals
 from labkit.views._counterfactual import inputs, tables, texts
 from labkit.views._style import base
@@ -102,14 +102,15 @@ def says(record: Counterfactuals) -> str:
     none = int(record.without.sum())
     targets = np.unique(record.target)
     aim = f"the answer {record.classes[targets[0]]!r}" if len(targets) == 1 else "another answer"
-    parts = [f"Of {n} rows {share(there.mean(), low, high)} get {aim} by changes that were found and asked again"]
+    got = counted(int(there.sum()), n, low, high, "rows")
+    parts = [f"{got} get {aim} by changes that were found and asked again"]
     if there.any():
         changes = record.changes[there, 0]
         parts.append(f"at the median {_counted(float(np.median(changes)), record.noun)} (at most {changes.max()})")
     low, high = (float(end) for end in wilson(none, n))
     proven = int(record.none_exists.sum())
     sure = f", and {proven} have none, for all was looked at" if proven else ""
-    parts.append(f"at most {share(none / n, low, high)} have no way{sure}")
+    parts.append(f"at most {counted(none, n, low, high)} have no way{sure}")
     if record.control_queries.any():
         own, other = record.price[:, 0], record.control_price
         both = ~np.isnan(own) & ~np.isnan(other)

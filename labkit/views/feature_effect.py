@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.core.intervals import wilson
-from labkit.core.words import number, share
+from labkit.core.words import counted, number
 from labkit.records.feature_effect import FeatureEffect
 from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
 
@@ -113,8 +113,8 @@ def says(record: FeatureEffect) -> str:
     return (
         f"From {record.feature} = {record.grid[0]:g} to {record.grid[-1]:g} the mean answer {record.target} goes from "
         f"{_at(record, 0)} to {_at(record, -1)}; it goes the other way for "
-        f"{share(record.against / record.n, float(ends[0]), float(ends[1]))} rows. Accumulated over the rows as they lie, "
-        f"the change is {rise:+.2g}, over {record.n} rows.{alike}"
+        f"{counted(record.against, record.n, float(ends[0]), float(ends[1]), 'rows')}. Accumulated over the rows as they "
+        f"lie, the change is {rise:+.2g}.{alike}"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from labkit.core.words import lead, number, share
+from labkit.core.words import lead, number
 from labkit.records.neighbors import Neighbors
 from labkit.views._gallery import gallery, short
 from labkit.views._style import COLOURS, MARKERS, base
@@ -19,7 +19,7 @@ LINES = 6
 def figure(record: Neighbors) -> go.Figure:
     """Images: each input and its neighbors, nearest first, with the label and, behind an arrow, the model's answer where
     it is another. Others: how far each neighbor is, by whether it has the input's label."""
-    title = f"Nearest training examples at {record.layer}: {share(*record.hit)} have the label"
+    title = f"Nearest training examples at {record.layer}: {number(*record.hit)} of them have the label"
     if record.pictures is None or record.neighbor_pictures is None:
         return _distances(record, title)
     lines = []
@@ -88,7 +88,7 @@ def says(record: Neighbors) -> str:
     gain, low, high = record.gain
     unclear = ", which may be chance" if low <= 0 <= high else ""
     return (
-        f"Of the {k} nearest of {record.among:,} training examples at {record.layer}, {share(*record.hit)} have the {held} "
-        f"of the input, over {n} inputs; by {record.space} {number(*record.input_hit)} (chance {number(record.chance)}): the "
-        f"layer is {lead(gain, low, high)}{unclear}."
+        f"Of the {k} nearest of {record.among:,} training examples at {record.layer} a share of {number(*record.hit)} has "
+        f"the {held} of the input, over {n} inputs; by {record.space} {number(*record.input_hit)} "
+        f"(chance {number(record.chance)}): the layer is {lead(gain, low, high)}{unclear}."
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from labkit.core.intervals import mean, wilson
-from labkit.core.words import number, share
+from labkit.core.words import counted, number
 from labkit.records.reasons import Reasons
 from labkit.views._style import COLOURS, base
 
@@ -65,8 +65,8 @@ def says(record: Reasons) -> str:
         f"Against {record.population} ({record.n_reference}), the answer {record.adverse} of {n} people is explained by "
         f"{first}",
         f"the population's values in place of the reasons turn it, more often than not, for "
-        f"{share(float(enough.mean()), float(low), float(high))} people (as many other columns: "
-        f"{share(float((record.random >= 0.5).mean()))})",
+        f"{counted(int(enough.sum()), n, float(low), float(high), 'people')}, those of as many other columns for "
+        f"{counted(int((record.random >= 0.5).sum()), int((~np.isnan(record.random)).sum()))}",
         f"two halves of the draws name the same to {_mean(record.stability)}, another population to "
         f"{_mean(record.elsewhere)}",
     ]

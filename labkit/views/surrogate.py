@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from labkit.core.words import lead, number, share
+from labkit.core.words import counted, lead, number
 from labkit.records.surrogate import Surrogate
 from labkit.views._style import COLOURS, NEUTRAL, base, errors
 
@@ -49,10 +49,11 @@ def rows(record: Surrogate) -> pd.DataFrame:
 def says(record: Surrogate) -> str:
     """How far the deepest tree stands for the model, and what the model has over readable ones."""
     last = -1
+    ends = record.agreement_low[last], record.agreement_high[last]
+    alike = counted(round(record.agreement[last] * record.n), record.n, *ends, "test rows")
     return (
-        f"A tree of {record.leaves[last]} leaves answers as the model does on "
-        f"{share(record.agreement[last], record.agreement_low[last], record.agreement_high[last])} of {record.n} test rows "
-        f"(always the most frequent answer: {share(record.majority)}), and explains {number(record.explained)} of the "
+        f"A tree of {record.leaves[last]} leaves answers as the model does on {alike} "
+        f"(always the most frequent answer: {number(record.majority)}), and explains {number(record.explained)} of the "
         f"variance of its probabilities. On the labels the model is "
         f"{lead(record.difference, record.difference_low, record.difference_high)} of the tree and "
         f"{lead(record.gap, record.gap_low, record.gap_high)} of the {record.glass_box}, in accuracy."

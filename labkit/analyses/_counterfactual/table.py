@@ -52,7 +52,7 @@ class Table:
     def units(self) -> tuple[tuple[int, ...], ...]:
         """Columns that change together: one, or all of a one-hot group."""
         names = [f.name for f in self.schema.features]
-        together = [tuple(names.index(n) for n in columns) for columns in self.agreed.together]
+        together = [tuple(names.index(n) for n in columns) for columns in self.agreed.together or ()]
         inside = {c for columns in together for c in columns}
         return tuple(sorted([*((c,) for c in range(len(names)) if c not in inside), *together]))
 
@@ -106,13 +106,22 @@ class Table:
             own, k = self.x[:, unit], len(values)
             allowed[:, u, :k] = (own[:, None] != values).any(2)
             cost[:, u, :k] = 1.0
+            for c, old, new in zip(unit, own.T[:, :, None], values.T):
+                allowed[:, u, :k] &= self._may(self.schema.features[c], old, new)
             if self.numeric[u]:
-                name = self.schema.features[unit[0]].name
-                allowed[:, u, :k] &= (values[:, 0] >= own) | (name not in self.agreed.rising)
-                allowed[:, u, :k] &= (values[:, 0] <= own) | (name not in self.agreed.falling)
                 cost[:, u, :k] = np.abs(self.scaled(values[:, 0], unit[0]) - self.scaled(own, unit[0]))
         complete = np.full(n, all(every for _, every in self.choices))
         return Moves(cost, allowed, self.realise, np.full(n, units), complete)
+
+    def _may(self, feature: Feature, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """(n, alternatives) whether a column's (n, 1) values may become each of the alternatives."""
+        if feature.kind == "categorical":
+            return np.array(True)
+        low, high = self.agreed.limits[feature.name]
+        slack = 1e-6 * (high - low)  # limits are not rounded to the table's float32
+        good = (old == new) | (low - slack <= new) & (new <= high + slack)
+        good &= (new >= old) | (feature.name not in self.agreed.rising)
+        return good & ((new <= old) | (feature.name not in self.agreed.falling))
 
     def realise(self, rows: np.ndarray, state: np.ndarray) -> np.ndarray:
         made = self.x[rows]
@@ -123,7 +132,7 @@ class Table:
         return made
 
     def scaled(self, values: np.ndarray, column: int) -> np.ndarray:
-        """Numbers in the unit of their cost: shares of training rows that are less, or median absolute deviations."""
+        """Numbers in the unit of their cost: shares of training rows that are less (ties by half), or median absolute deviations."""
         if self.scale == "quantile":
             return self.share_below(values, column)
         return values.astype(np.float64) / self._spread[column]
@@ -218,7 +227,7 @@ class Table:
         )
 
     def places(self, rows: np.ndarray) -> np.ndarray:
-        """(m, units) the share of training rows that are less; nan for what has no order."""
+        """(m, units) the share of training rows that are less, ties by half; nan for what has no order."""
         found = np.full((len(rows), len(self.units)), np.nan)
         for u in np.flatnonzero(self.numeric):
             found[:, u] = self.share_below(rows[:, self.units[u][0]], self.units[u][0])

@@ -15,7 +15,7 @@ from labkit.analyses._guard import Run, as_split, logits
 from labkit.analyses._preflight import check_inputs
 from labkit.core import resampling
 from labkit.core.refused import Refused
-from labkit.data.constraints import constraints
+from labkit.data.constraints import Constraints, constraints
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
@@ -81,6 +81,13 @@ def ways_of(case: Case, given: Any, features: Any, scale: Any, noise: float) -> 
     if case.modality == "tabular":
         schema = case.data.schema if isinstance(case.data, Split) else known.schema
         settled = constraints(given, schema, known.x)
+        stated = given.together if isinstance(given, Constraints) else (given or {}).get("together")
+        if settled.together and stated is None:
+            case.run.warn(
+                "columns of which exactly one is 1 in every background row change together: "
+                f"{'; '.join(' | '.join(columns) for columns in settled.together)} (constraints={{'together': []}} lets each "
+                "change alone)"
+            )
         return Table(x, known.x, schema, settled, scale, noise), {"constraints": settled.describe()}
     region = squares(x.shape[1:]) if features is None else _regions(asked, features, x.shape[1:])
     some = known[np.sort(resampling.stream(case.run.seed or 0, ASKED, "nearest").permutation(len(known))[:NEAREST_OF])]

@@ -20,7 +20,7 @@ SHOWN, LONGEST = 4, 26
 
 def figure(record: Counterfactuals, ways: list[Way]) -> go.Figure:
     """The first rows, one changed column a line: grey is what was, blue what it becomes, along the share of training rows
-    that are less. Categories have no place there and stand in words. Beneath, the share without a way."""
+    that are less, ties by half. Categories have no place there and stand in words. Beneath, the share without a way."""
     shown = [i for i in range(len(record)) if record.found[i].any()][:SHOWN] or [0]
     lines = [max(1, int(record.edited[i].sum())) for i in shown]
     titles = [_title(record, i) for i in shown]
@@ -39,7 +39,7 @@ def figure(record: Counterfactuals, ways: list[Way]) -> go.Figure:
     result.update_annotations(font_size=12)
     for row, i in enumerate(shown, start=1):
         _changes(result, record, i, row)
-    result.update_xaxes(title_text="share of training rows that are less", row=len(shown), col=1)
+    result.update_xaxes(title_text="share of training rows that are less, ties by half", row=len(shown), col=1)
     _without(result, ways, len(shown) + 2)
     result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False, title_font_size=13)
     result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
@@ -94,7 +94,7 @@ def _dots(result: go.Figure, ends: tuple[float, float], at: int, row: int) -> No
             name=name,
             legendgroup=name,
             showlegend=name not in known,
-            hovertemplate="%{x:.2f} of training rows are less<extra></extra>",
+            hovertemplate="%{x:.2f} of training rows are less, ties by half<extra></extra>",
             row=row,
             col=1,
         )
