@@ -221,7 +221,9 @@ def test_completeness_counts_what_is_missing(record):
     one = record.attribution.copy()
     one[2] *= 1.08
     found = finding(replace(record, attribution=one), "completeness")
-    assert found.status == "does_not_meet" and found.estimate == pytest.approx((n - 1) / n) and "example 2" in found.says
+    assert (
+        found.status == "does_not_meet" and found.estimate == pytest.approx((n - 1) / n) and "example 2" in found.says
+    )
     assert finding(replace(record, complete=False), "completeness").status == "not_applicable"
     assert finding(record, "completeness", tolerance=0.0).status == "does_not_meet"
 

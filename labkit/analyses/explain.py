@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -184,10 +184,10 @@ def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard
     return found
 
 
-def _warn_of_unreached(run: Run, facts: Facts) -> None:
+def _warn_of_unreached(run: Run, facts: Mapping[str, np.ndarray]) -> None:
     reached = facts.get("reached")
-    if reached is not None and not np.asarray(reached).all():
-        left = int((~np.asarray(reached, bool)).sum())
+    if reached is not None and not reached.all():
+        left = int((~reached.astype(bool)).sum())
         run.warn(f"{left} of {len(reached)} rows were left at max_samples with a standard error above the tolerance")
 
 

@@ -129,7 +129,9 @@ class Explanation(Record):
             return self
         rows = np.flatnonzero(~self.withheld)
         parts = ("x", "baseline", "attribution", "target", "predicted", "y", "proba", "baseline_proba", "change")
-        kept = {name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in parts}
+        kept: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[rows] for name in parts
+        }
         return replace(
             self,
             **kept,
