@@ -18,7 +18,7 @@ from labkit.models.classifier import Classifier
 Inside = Callable[[Tensor, Tensor], Tensor]
 # Credits and their standard errors, (rows, players) each, and the coalitions asked for, (rows,).
 Shares = tuple[Tensor, Tensor, Tensor]
-# (game, (coalitions, players) who is in each) -> (rows or 1, coalitions, players) what each credit takes of each score.
+# (game, (coalitions, players) who is in each) -> ([rows,] coalitions, players) what each credit takes of each score.
 Weights = Callable[["Games", Tensor], Tensor]
 ENUMERATED = 512  # coalitions whose weights are held at once
 
@@ -108,7 +108,7 @@ class Games:
             return (numbers[:, None] >> bit & 1).bool()
 
         def part(worth: Tensor, inside: Tensor) -> Tensor:
-            return torch.einsum("rc,rcm->rm", worth, (weights or shapley)(self, inside).expand(len(worth), -1, -1))
+            return (worth[:, None] @ (weights or shapley)(self, inside))[:, 0]
 
         ends = torch.stack([self.empty, self.full], 1)
         credit = part(ends, who(torch.tensor([0, last], device=device)))
@@ -119,10 +119,10 @@ class Games:
 
 
 def shapley(_game: Games, inside: Tensor) -> Tensor:
-    """(1, coalitions, players): (size - 1)! (m - size)! / m! for members, and less size! (m - size - 1)! / m! for others."""
+    """(coalitions, players): (size - 1)! (m - size)! / m! for members, and less size! (m - size - 1)! / m! for others."""
     size, m = inside.sum(1, keepdim=True).double(), inside.shape[1]
     weight = uniform_place(torch.where(inside, size - 1, size), torch.tensor(float(m)).to(size))
-    return torch.where(inside, weight, -weight)[None]
+    return torch.where(inside, weight, -weight)
 
 
 def uniform_place(before: Tensor, among: Tensor) -> Tensor:

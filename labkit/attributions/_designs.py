@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 2048  # coalitions that are spelt out at once
+BLOCK = 512  # coalitions that are spelt out at once
 
 
 class Design:
