@@ -26,6 +26,8 @@ def cascading_weights(
     curve = np.zeros((0, 0)) if score is None else score.more.get("curve", np.zeros((0, 0)))
     if score is None or not curve.size or not np.isfinite(curve[:, 1]).any():
         return finding(record, "cascading_weights", "While layers get random weights from the top", threshold)
+    if "permuted" in record.facts:
+        return finding(record, "cascading_weights", "While layers get random weights from the top", threshold)
     forgot = (
         f"Once the last {score.more['redrawn'][0, 1]:.0%} of the layers are random, or on average while all become so"
     )
