@@ -204,8 +204,10 @@ class TestTime:
                 given, target=target, relu_attributions=True
             )
             oracle = nn.functional.interpolate(oracle, 12, mode="linear", align_corners=False)
-            found = explained(model, x, "grad_cam", layer=layer).attribution
-            np.testing.assert_allclose(found.sum(1), oracle[:, 0].detach().numpy(), atol=1e-5)
+            found = explained(model, x, "grad_cam", layer=layer)
+            oracle = oracle[:, 0].detach().numpy()
+            assert np.array_equal(found.withheld, ~oracle.any(1)), "a map without any support is withheld"
+            np.testing.assert_allclose(np.nan_to_num(found.attribution).sum(1), oracle, atol=1e-5)
             assert np.array_equal(found[:, 0], found[:, 1])
 
     @pytest.mark.parametrize("name", [*CAMS, "layer_conductance"])
