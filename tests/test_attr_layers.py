@@ -208,7 +208,8 @@ class TestTime:
             oracle = oracle[:, 0].detach().numpy()
             assert np.array_equal(found.withheld, ~oracle.any(1)), "a map without any support is withheld"
             np.testing.assert_allclose(np.nan_to_num(found.attribution).sum(1), oracle, atol=1e-5)
-            assert np.array_equal(found[:, 0], found[:, 1])
+            both = found.attribution
+            assert np.array_equal(both[:, 0], both[:, 1], equal_nan=True)
 
     @pytest.mark.parametrize("name", [*CAMS, "layer_conductance"])
     def test_every_method_shows_when(self, name, series):
