@@ -40,6 +40,7 @@ def curve(figure: go.Figure, record: Explanation, i: int, noun: str, at: tuple[i
             row=row,
             col=col,
         )
-    figure.update_xaxes(title_text=f"share of {noun} removed" if last else None, row=row, col=col)
+    words = f"share of {noun} removed" if last else None
+    figure.update_xaxes(title_text=words, tickvals=[0, 0.5, 1], row=row, col=col)
     if np.isfinite(record.proba).all():
         figure.update_yaxes(range=[0, 1.02], row=row, col=col)
