@@ -27,13 +27,13 @@ def curve(figure: go.Figure, record: Explanation, i: int, noun: str, at: tuple[i
     if score is None:
         return
     row, col = at
-    curves = {record.method: score.more["curve"][i], "random order": score.controls["random"].more["curve"][i]}
+    curves = {"deletion": score.more["curve"][i], "in random order": score.controls["random"].more["curve"][i]}
     for j, (name, values) in enumerate(curves.items()):
         figure.add_scatter(
             x=np.linspace(0, 1, len(values)),
             y=values,
             mode="lines",
-            name=f"deletion: {name}",
+            name=name,
             legendgroup=f"deletion {j}",
             line={"color": COLOURS[0] if j == 0 else NEUTRAL, "dash": DASHES[j]},
             showlegend=i == 0,
