@@ -286,7 +286,7 @@ def attributed(of: Case, name: str, **options: object) -> np.ndarray | str:
         record = lk.explain(of.model, of.x, name, 1, 0, evidence=(), background=background, **options)
     except lk.Refused:
         return "-"
-    return record.attribution if record.status == "measured" else "withheld"
+    return record.attribution if record.status == "measured" and not record.withheld.any() else "withheld"
 
 
 def measured(of: Case, name: str) -> str:

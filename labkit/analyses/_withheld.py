@@ -64,13 +64,15 @@ class Found:
 
 
 def held_back(run: Run, found: Found) -> np.ndarray:
-    """(n,) which rows' maps are not to be shown, where the others are."""
-    rows = found.vanishes | found.breaks
+    """(n,) which rows' maps are not to be shown, where the others are. Where the score is the baseline's, nothing is what a
+    map may say."""
+    nothing = found.vanishes & ~found.still
+    rows = nothing | found.breaks
     if rows.any():
         why = [
             words
             for flags, words in (
-                (found.vanishes, "it vanishes"),
+                (nothing, "it vanishes"),
                 (found.breaks, f"it misses over {GAP:.0%} of the change that it promises to add up to"),
             )
             if flags.any()
