@@ -176,6 +176,8 @@ def test_what_cannot_be_asked_is_refused(options, says):
 def test_nobody_to_compare_with_and_nobody_to_explain(tmp_path):
     with pytest.raises(lk.Refused, match="population='all'"):
         asked(lambda x: 0 * x[:, 0] + 2)
+    everybody = asked(lambda x: 0.1 * x[:, 0] + 9, population="all")
+    assert np.isnan(everybody.elsewhere).all() and "has no one to compare with" in lk.says(everybody)
     record = asked(lambda x: 0 * x[:, 0] - 1)
     assert record.status == "not_measured" and "none of 60 rows" in lk.says(record)
     lk.save(asked(linear), tmp_path / "r.lk")

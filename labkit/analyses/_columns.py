@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._guard import Run, logits
+from labkit.analyses._guard import Run, logits, probabilities
 from labkit.core.refused import Refused, unknown
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
@@ -48,11 +48,8 @@ def together(asked: str, split: Split, features: Mapping[str, Sequence[str | int
 
 def answers(run: Run, model: Classifier, x: np.ndarray, target: int) -> np.ndarray:
     """(n,) the target's probability, or its value where the outputs are no classes."""
-    out = logits(run, model, x).astype(np.float64)
-    if model.outputs == "values":
-        return out[:, target]
-    e = np.exp(out - out.max(1, keepdims=True))
-    return e[:, target] / e.sum(1)
+    out = logits(run, model, x)
+    return out[:, target].astype(np.float64) if model.outputs == "values" else probabilities(out)[:, target]
 
 
 def associations(split: Split) -> np.ndarray:
@@ -106,12 +103,10 @@ def _ratio(code: np.ndarray, value: np.ndarray) -> float:
     return float(np.sqrt(max(0.0, 1 - (1 - share) * (len(value) - 1) / (len(value) - groups))))
 
 
-def target_of(asked: str, model: Classifier, target: int | str | None) -> int:
-    """The column of the output that is looked at: the last class where none is named."""
-    if target is None:
-        return len(model.classes) - 1
-    if isinstance(target, str) and target in model.classes:
-        return model.classes.index(target)
-    if isinstance(target, int | np.integer) and not isinstance(target, bool) and 0 <= target < len(model.classes):
-        return int(target)
-    raise unknown(f"{asked} for a class", str(target), model.classes)
+def class_of(asked: str, model: Classifier, given: int | str) -> int:
+    """The number of a class given by its name or number."""
+    if isinstance(given, str) and given in model.classes:
+        return model.classes.index(given)
+    if isinstance(given, int | np.integer) and not isinstance(given, bool) and 0 <= given < len(model.classes):
+        return int(given)
+    raise unknown(asked, str(given), model.classes)

@@ -149,6 +149,12 @@ def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") ->
         return batched(run, what, part, len(x)).numpy()
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """(n, classes) probabilities in float64 of (n, classes) logits."""
+    e = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return np.asarray(e / e.sum(1, keepdims=True))
+
+
 def check_classifier(model: Any, asked: str, *, values: bool = False) -> None:
     """Refuse what is no Classifier: a model that makes data, a model's name, or a bare module; and, unless ``values``
     will do, a model whose outputs are no classes."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from labkit.analyses import _asking
 from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_not_finite
 from labkit.analyses._faithful import Judged, scores
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, probabilities, unchanged
 from labkit.analyses._preflight import check_targets, preflight
 from labkit.analyses._reaching import check_embedding, unreached
 from labkit.analyses._withheld import Found, held_back, withheld
@@ -162,8 +162,7 @@ def _proba(model: Classifier, outputs: np.ndarray, targets: np.ndarray) -> np.nd
     """(n,) the target's probability; nan where the outputs are no classes' logits."""
     if model.outputs == "values":
         return np.full(len(outputs), np.nan)
-    e = np.exp(outputs.astype(np.float64) - outputs.max(1, keepdims=True))
-    return np.take_along_axis(e / e.sum(1, keepdims=True), targets[:, None], 1)[:, 0]
+    return np.take_along_axis(probabilities(outputs), targets[:, None], 1)[:, 0]
 
 
 def _relaxed(run: Run, model: Classifier, x: np.ndarray, start: np.ndarray, hard: np.ndarray) -> np.ndarray:

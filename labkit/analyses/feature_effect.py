@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labkit.analyses._columns import ALIKE, answers, associations, place, require_table, target_of
+from labkit.analyses._columns import ALIKE, answers, associations, class_of, place, require_table
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.core import intervals, resampling
@@ -47,7 +47,8 @@ def feature_effect(
     """
     check_classifier(model, ASKED, values=True)
     data = require_table(ASKED, data)
-    at, wanted = place(ASKED, data, feature), target_of(ASKED, model, target)
+    at = place(ASKED, data, feature)
+    wanted = len(model.classes) - 1 if target is None else class_of(f"{ASKED} for a class", model, target)
     for name, number in (("values", values), ("rows", rows)):
         if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 2:
             raise Refused(ASKED, f"{name}={number!r}", "a whole number of at least 2")

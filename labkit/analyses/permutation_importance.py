@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from labkit.analyses._columns import ALIKE, associations, require_table, together
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, probabilities, unchanged
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import positive_class
 from labkit.analyses.predict import predict
@@ -108,9 +108,8 @@ def _dealt(
     """What the model answers when these columns come from other rows, together."""
     moved = x.copy()
     moved[:, columns] = x[stream.permutation(len(x))][:, columns]
-    out = logits(run, model, moved).astype(np.float64)
-    e = np.exp(out - out.max(1, keepdims=True))
-    return replace(p, label=out.argmax(1).astype(np.int64), proba=e / e.sum(1, keepdims=True))
+    out = logits(run, model, moved)
+    return replace(p, label=out.argmax(1).astype(np.int64), proba=probabilities(out))
 
 
 def _partners(data: Split, grouped: Mapping[str, list[int]]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, probabilities, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -34,13 +34,12 @@ def predict(model: Classifier, data: Split, *, batch_size: int = DEFAULT_BATCH) 
     if len(bad):
         given = f"outputs that are NaN or infinite on {len(bad)} of {len(z)} rows (first: {bad[0]})"
         raise Refused(f"predict on {model.name}", given, "a model with finite outputs on every row")
-    e = np.exp(z.astype(np.float64) - z.max(1, keepdims=True))
     return Predictions(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
         y=data.y,
         label=z.argmax(1).astype(np.int64),
-        proba=e / e.sum(1, keepdims=True),
+        proba=probabilities(z),
         classes=model.classes,
         groups=data.groups,
         row=row_hashes(x),

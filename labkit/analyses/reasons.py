@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from labkit.analyses._columns import between, place, require_table
+from labkit.analyses._columns import between, class_of, place, require_table
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier, logits, unchanged
 from labkit.analyses._preflight import preflight
 from labkit.analyses._reference import Score, contributions, overlap, turned
@@ -71,7 +71,7 @@ def reasons(
             raise Refused(ASKED, f"{name}={number!r}", f"a whole number of at least {least}")
     names = tuple(f.name for f in data.schema.features)
     held = _prohibited(data, prohibited)
-    against = _class(model, adverse)
+    against = class_of("an adverse answer", model, adverse)
     options = {"adverse": model.classes[against], "population": population, "prohibited": held, "most": most}
     x, y, about = as_split(data, model)
     run = Run(ASKED, {**options, "pairs": pairs}, seed, model, about, batch_size)
@@ -86,14 +86,15 @@ def reasons(
             raise Refused(f"{ASKED} against {WORDS[population]}", given, "more rows, or population='all'")
         chosen = x[adverse_rows]
         drawn = contributions(margin, chosen, people[population], pairs, resampling.stream(seed, ASKED))
-        elsewhere = contributions(margin, chosen, people[other], pairs, resampling.stream(seed, ASKED, "other"))
-        found, error = drawn.mean(0), drawn.std(0, ddof=1) / np.sqrt(pairs)
+        found, error = _mean(drawn)
         barred = np.isin(names, held)
         picked = _picked(found, error, barred, most)
-        halves = [
-            _picked(d.mean(0), d.std(0, ddof=1) / np.sqrt(len(d)), barred, most) for d in np.array_split(drawn, 2)
-        ]
-        beside = _picked(elsewhere.mean(0), elsewhere.std(0, ddof=1) / np.sqrt(pairs), barred, most)
+        halves = [_picked(*_mean(half), barred, most) for half in np.array_split(drawn, 2)]
+        elsewhere = np.full(len(chosen), np.nan)
+        if len(people[other]):  # everybody may have the adverse answer
+            stream = resampling.stream(seed, ASKED, "other")
+            beside = _mean(contributions(margin, chosen, people[other], pairs, stream))
+            elsewhere = overlap(picked, _picked(*beside, barred, most))
         compared = _some(people[population], resampling.stream(seed, ASKED, "people"))
         kept = [row[row >= 0] for row in picked]
         random = _others(kept, barred, resampling.stream(seed, ASKED, "random"))
@@ -121,20 +122,12 @@ def reasons(
         sufficiency=sufficiency,
         random=control,
         stability=overlap(*halves),
-        elsewhere=overlap(picked, beside),
+        elsewhere=elsewhere,
         proxy=tuple(names[c] for c, _, _ in proxies),
         basis=tuple(g for _, g, _ in proxies),
         association=np.array([much for _, _, much in proxies]),
         of=len(x),
     )
-
-
-def _class(model: Classifier, adverse: int | str) -> int:
-    if isinstance(adverse, str) and adverse in model.classes:
-        return model.classes.index(adverse)
-    if isinstance(adverse, int | np.integer) and not isinstance(adverse, bool) and 0 <= adverse < len(model.classes):
-        return int(adverse)
-    raise unknown("an adverse answer", str(adverse), model.classes)
 
 
 def _prohibited(data: Split, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -168,6 +161,11 @@ def _people(margin: Score, x: np.ndarray, population: Population) -> np.ndarray:
 
 def _some(people: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return people[np.sort(generator.permutation(len(people))[:PEOPLE])]
+
+
+def _mean(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean over the draws, and its standard error."""
+    return drawn.mean(0), drawn.std(0, ddof=1) / np.sqrt(len(drawn))
 
 
 def _picked(values: np.ndarray, error: np.ndarray, barred: np.ndarray, most: int) -> np.ndarray:

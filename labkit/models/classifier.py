@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,11 +105,16 @@ class Classifier:
     def __call__(self, x: Tensor) -> Tensor:
         """(n, classes) logits, or values."""
         # cuDNN has no backward pass for a recurrent net in evaluation mode, where attributions need one.
-        recurrent = torch.is_grad_enabled() and any(isinstance(m, nn.RNNBase) for m in self.module.modules())
-        with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+        with (
+            torch.backends.cudnn.flags(enabled=False) if torch.is_grad_enabled() and self._recurrent else nullcontext()
+        ):
             # a copy goes in: a first layer that works in place must not reach the caller's data
             output = self.module(x.clone())
         return self.logits(output) if self.read is None else self.read(output)
+
+    @cached_property
+    def _recurrent(self) -> bool:
+        return any(isinstance(m, nn.RNNBase) for m in self.module.modules())
 
     def relax(self, x: Tensor) -> tuple[Tensor, Forward]:
         """What gradients are taken in, and the logits as a function of it.

@@ -30,7 +30,7 @@ class Reasons(Record):
         sufficiency: the share of the population whose values, put in place of the reasons', turn the answer. random: the
             same for as many other columns that are not prohibited; nan where there are none.
         stability: the overlap (shared of all named, Jaccard) of the reasons from two halves of the draws; elsewhere: from
-            this and another population, ``other``.
+            this and another population, ``other``, nan where that has no one.
         proxy: columns given as reasons that tell of a prohibited basis. basis: which. association: how much, from 0 to 1.
         n: adverse answers. of: rows looked at.
     """

@@ -67,8 +67,8 @@ def says(record: Reasons) -> str:
         f"the population's values in place of the reasons turn it, more often than not, for "
         f"{counted(int(enough.sum()), n, float(low), float(high), 'people')}, those of as many other columns for "
         f"{counted(int((record.random >= 0.5).sum()), int((~np.isnan(record.random)).sum()))}",
-        f"two halves of the draws name the same to {_mean(record.stability)}, another population to "
-        f"{_mean(record.elsewhere)}",
+        f"two halves of the draws name the same to {_mean(record.stability)}, another population "
+        + (f"to {_mean(record.elsewhere)}" if np.isfinite(record.elsewhere).all() else "has no one to compare with"),
     ]
     if none:
         parts.append(f"for {none} no column is surely a reason")
