@@ -21,6 +21,7 @@ FOLDERS = {
     "attacks": "attacks",
     "attributions": "attributions",
     "checks": "checks",
+    "corruptions": "corruptions",
     "datasets": "data/sets",
     "faithfulness": "faithfulness",
     "metrics": "metrics",
