@@ -131,11 +131,14 @@ def direction(
     return signs / column(signs.flatten(1).abs().sum(1).clamp_min(1), signs)
 
 
-def climb(loss: Tensor, v: Tensor) -> Tensor:
-    """The gradient of a summed loss; zero where the model gives none or one that is not finite."""
+def climb(loss: Tensor, v: Tensor, *, again: bool = False) -> Tensor:
+    """The gradient of a summed loss; zero where the model gives none or one that is not finite.
+
+    ``again`` keeps what is needed for a further gradient of the same answers.
+    """
     if not loss.requires_grad:
         return torch.zeros_like(v)
-    gradient, *_ = torch.autograd.grad(loss, v, allow_unused=True)
+    gradient, *_ = torch.autograd.grad(loss, v, allow_unused=True, retain_graph=again)
     return torch.zeros_like(v) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
