@@ -20,6 +20,7 @@ FOLDERS = {
     "architectures": "models/architectures",
     "attacks": "attacks",
     "attributions": "attributions",
+    "certificates": "certificates",
     "checks": "checks",
     "corruptions": "corruptions",
     "datasets": "data/sets",
