@@ -114,12 +114,13 @@ def _fit(
         members.train()
         for i in range(steps):
             now = epoch * steps + i
-            rate = rate_at(now / (recipe.epochs * steps), recipe)
+            share = now / (recipe.epochs * steps)
+            rate = rate_at(share, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             rows = order[:, i * batch : (i + 1) * batch]
             seen = augment(x[rows.flatten()], recipe).unflatten(0, rows.shape)
-            losses = objective.loss(answer, distributed.share(seen), distributed.share(y[rows]))
+            losses = objective.at(share).loss(answer, distributed.share(seen), distributed.share(y[rows]))
             optimizer.zero_grad(set_to_none=True)
             losses.sum().backward()
             if recipe.clip:

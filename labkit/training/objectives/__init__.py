@@ -26,6 +26,10 @@ class Objective:
 
     classifies: ClassVar[bool] = True
 
+    def at(self, share: float) -> Objective:
+        """What is minimised after this share of all steps: the objective itself, unless it follows a schedule."""
+        return self
+
     def loss(self, answer: Members, x: Tensor, y: Tensor) -> Tensor:
         """(models, n, *shape) inputs and (models, n) labels -> (models,) mean losses, to be differentiated."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,12 @@ class Adversarial(Objective):
 
     def attacked(self, answer: Members, x: Tensor, y: Tensor, steps: int, step: float) -> Tensor:
         """(models, n, *shape) inputs within ``eps`` of ``x`` and within the bounds, where the loss is larger."""
+        return self.climbed(answer, x, lambda logits: cross_entropy(logits, y), steps, step)
+
+    def climbed(
+        self, answer: Members, x: Tensor, height: Callable[[Tensor], Tensor], steps: int, step: float
+    ) -> Tensor:
+        """As ``attacked``, for any ``height`` of (models, n, classes) logits: it is summed and climbed."""
         model: Members = getattr(answer, "module", answer)  # several processes add up gradients of the loss alone
         mode = model.training
         model.eval()
@@ -56,8 +63,8 @@ class Adversarial(Objective):
         for _ in range(steps):
             z.requires_grad_()
             with torch.enable_grad(), autocast(x.device, model.low_precision):
-                climbed = cross_entropy(model(z), y).sum()
-            (gradient,) = torch.autograd.grad(climbed, z)
+                total = height(model(z)).sum()
+            (gradient,) = torch.autograd.grad(total, z)
             z = project(z.detach() + step * direction(gradient, "linf"), x, self.eps, "linf", self.bounds)
         model.train(mode)
         return z
