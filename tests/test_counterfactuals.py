@@ -211,15 +211,12 @@ class TestConstraints:
         data = people(20, 5)
         assert not lk.counterfactuals(likes, data, "yes", background=people(80)).found.any()
         monkeypatch.setattr(Constraints, "immutable", ())
-        original = table_module.Table._choices
+        original = table_module.alternatives
 
-        def without_rules(self: Any, unit: tuple[int, ...]) -> Any:
-            rules, self.agreed = self.agreed, replace(self.agreed, immutable=())
-            found = original(self, unit)
-            self.agreed = rules
-            return found
+        def without_rules(prices: Any, *rest: Any) -> Any:
+            return original(replace(prices, agreed=replace(prices.agreed, immutable=())), *rest)
 
-        monkeypatch.setattr(table_module.Table, "_choices", without_rules)
+        monkeypatch.setattr(table_module, "alternatives", without_rules)
         record = lk.counterfactuals(likes, data, "yes", background=people(80), control=False)
         assert not record.found.any() and "born cannot change" in record.warnings[-1]
 

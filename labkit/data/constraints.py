@@ -123,7 +123,7 @@ def violations(before: np.ndarray, after: np.ndarray, schema: Schema, agreed: Co
         if name in agreed.immutable:
             found.append(f"{name} cannot change")
         if feature.kind == "categorical":
-            known = new == int(new) and 0 <= new < len(feature.categories)
+            known = float(new).is_integer() and 0 <= new < len(feature.categories)
             if not known or feature.categories[int(new)] in NO_AIM:
                 found.append(
                     f"{name} became {feature.categories[int(new)] if known else new}, no category to change to"
@@ -133,7 +133,7 @@ def violations(before: np.ndarray, after: np.ndarray, schema: Schema, agreed: Co
         slack = 1e-6 * (high - low)
         if not low - slack <= new <= high + slack:
             found.append(f"{name} became {new:g}, outside {low:g} to {high:g}")
-        if name in (agreed.whole or ()) and new != round(new):
+        if name in (agreed.whole or ()) and not float(new).is_integer():
             found.append(f"{name} became {new:g}, no whole number")
         if (name in agreed.rising and new < old) or (name in agreed.falling and new > old):
             found.append(f"{name} went from {old:g} to {new:g}, the wrong way")
