@@ -1,0 +1,46 @@
+"""Decoupled direction and norm."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from labkit.attacks._nearest import Nearest, asked, cosine, unit
+from labkit.attacks._search import climb, column, direction, l2
+from labkit.core.method import Range
+from labkit.models.classifier import Classifier
+
+
+def ddn(
+    model: Classifier,
+    x: Tensor,
+    y: Tensor,
+    norm: Literal["l2", "noise_to_signal"],
+    *,
+    steps: Annotated[int, Range(1, 10_000, log=True), "gradient steps"] = 100,
+    radius: Annotated[float, Range(1e-4, 100, log=True), "first radius; 1 is the range, or the row's length"] = 1.0,
+    change: Annotated[float, Range(1e-4, 0.5, log=True), "share by which the radius shrinks or grows in a step"] = 0.05,
+) -> Tensor:
+    """Follows the gradient of the cross-entropy on a sphere that shrinks while the answer is wrong and grows while not.
+
+    The direction and the length of the change are thus kept apart: each row has a radius of its own, and steps of one
+    length that shrink along a cosine. It looks for the smallest perturbation, so it names no budget.
+
+    Source: Rony et al., 2019, arXiv 1811.09600 (algorithm 1, without the quantization).
+    """
+    nearest, length = Nearest(x, y, norm), unit(model, x, norm)
+    points, around = x, radius * length
+    for step in range(steps + 1):
+        z, logits = asked(model, points)
+        wrong = nearest.offer(z, logits)
+        if step == steps:
+            break
+        towards = direction(climb(F.cross_entropy(logits.float(), y, reduction="sum"), z), norm)
+        around = around * torch.where(wrong, 1 - change, 1 + change)
+        delta = points - x + column(cosine(step, steps, 1.0, 0.01) * length, x) * towards
+        points = x + column(around / l2(delta).clamp_min(1e-30), x) * delta
+        points = points if model.bounds is None else points.clamp(*model.bounds)
+    return nearest.tightened(model)
