@@ -92,6 +92,24 @@ def clopper_pearson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
+def rows_for_width(share: float, width: float, level: float = 0.95) -> int:
+    """The fewest rows whose exact interval (``clopper_pearson``) is at most so wide, where that share of them hits."""
+    if not 0 <= share <= 1 or not 0 < width < 1:
+        raise ValueError(f"a share of {share:g} and a width of {width:g}: both lie within 0 to 1")
+    low, high = 1, 1
+    while _exact_width(share, high, level) > width:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _exact_width(share, middle, level) <= width else (middle + 1, high)
+    return high
+
+
+def _exact_width(share: float, n: int, level: float) -> float:
+    low, high = clopper_pearson(share * n, n, level)
+    return float(high - low)
+
+
 def newcombe(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
     """Interval for the difference of two independent proportions, first minus other, from their Wilson intervals.
 
@@ -118,6 +136,18 @@ def paired(only_first: Counts, only_other: Counts, n: Counts, level: float = 0.9
     p, q = (first + 1) / (n + 2), (other + 1) / (n + 2)
     half = _z(level) * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
     return np.maximum(p - q - half, -1.0), np.minimum(p - q + half, 1.0)
+
+
+def paired_mean(values: np.ndarray, level: float = 0.95) -> Ends:
+    """Interval for the mean of (..., n) differences between two shares of the same rows, each from -1 to 1.
+
+    As in ``paired``, which it equals where every difference is -1, 0 or 1: Wald's interval with a row more at either
+    end of the scale, so that it does not collapse where all rows are alike.
+    """
+    n = values.shape[-1] + 2
+    middle = values.sum(-1) / n
+    half = _z(level) * np.sqrt((((values**2).sum(-1) + 2) / n - middle**2) / n)
+    return np.maximum(middle - half, -1.0), np.minimum(middle + half, 1.0)
 
 
 def log_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:

@@ -47,9 +47,9 @@ def corruption(given: Given, options: Mapping[str, Any] | None = None) -> Corrup
     """A corruption by name, or the user's own function; Refused for a name or an option that is not there."""
     function, name = registry.find("corruptions", given), registry.label(given)
     said = method.promises(function)
-    family = next((s for s in said if s not in MODALITIES), "own" if callable(given) else name)
-    spec = method.bind("corruptions", name, function, options or {})
-    return Corruption(name, function, spec, tuple(s for s in said if s in MODALITIES), family)
+    fits = tuple(s for s in said if s in MODALITIES)
+    family = next((s for s in said if s not in MODALITIES), fits[0] if fits else "own")
+    return Corruption(name, function, method.bind("corruptions", name, function, options or {}), fits, family)
 
 
 def fitting(modality: str) -> tuple[str, ...]:
