@@ -201,7 +201,7 @@ def test_the_l2_squares_keep_the_budget() -> None:
     delta = _squares.bumps(Draws(0, 6), image, 0.7)
     torch.testing.assert_close(delta.flatten(1).norm(dim=1), torch.full((6,), 0.7))
     for k in range(20):
-        moved = _squares.l2(Draws(k, 6), delta, 0.7, 0.2)
+        moved = _squares.moved(Draws(k, 6), delta, 0.7, 0.2)
         torch.testing.assert_close(moved.flatten(1).norm(dim=1), torch.full((6,), 0.7), atol=2e-3, rtol=0)
         delta = moved
 

@@ -61,9 +61,9 @@ def project(v: Tensor, x: Tensor, eps: float | Tensor, norm: str, bounds: Bounds
     if norm == "linf":
         delta = delta.clamp(-column(radius, x), column(radius, x))
     elif norm == "l1":
-        delta = _onto_l1(delta, _room(delta, x, bounds), radius)
+        delta = _onto_l1(delta, room(delta, x, bounds), radius)
     elif norm == "l0":
-        delta = _onto_l0(delta, _room(delta, x, bounds), radius)
+        delta = _onto_l0(delta, room(delta, x, bounds), radius)
     else:
         delta = delta * column((radius / l2(delta).clamp_min(1e-30)).clamp(max=1), delta)
     points = (x + delta).to(x.dtype)
@@ -71,7 +71,7 @@ def project(v: Tensor, x: Tensor, eps: float | Tensor, norm: str, bounds: Bounds
     return points if bounds is None else points.clamp(*bounds)
 
 
-def _room(delta: Tensor, x: Tensor, bounds: Bounds) -> Tensor:
+def room(delta: Tensor, x: Tensor, bounds: Bounds) -> Tensor:
     """How far each value may move the way that it does."""
     if bounds is None:
         return torch.full_like(delta, torch.inf)
@@ -123,7 +123,7 @@ def direction(
     if norm != "l1":
         return gradient / column(l2(gradient).clamp_min(1e-30), gradient)
     if points is not None:
-        gradient = torch.where(_room(gradient, points, bounds) > 0, gradient, 0.0)
+        gradient = torch.where(room(gradient, points, bounds) > 0, gradient, 0.0)
     size = gradient.flatten(1).abs()
     count = torch.as_tensor(share, device=size.device).mul(size.shape[1]).round().long().clamp(1, size.shape[1])
     least = size.sort(dim=1, descending=True).values.gather(1, count.expand(len(size))[:, None] - 1)
