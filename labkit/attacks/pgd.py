@@ -13,6 +13,9 @@ from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
 
+# Under "l0" the gradient says which values to change and the bounds how far: a step is many input ranges long.
+FAR = 20
+
 
 def pgd(
     model: Classifier,
@@ -34,7 +37,7 @@ def pgd(
     cross-entropy in the first start, the margin (best wrong logit minus true logit) in the second, and so on: the
     first finds more, the second does not vanish where a confident model saturates; "dlr" is the margin over the lead of
     the largest logit over the third. Under "l1" a step goes along the largest gradients alone, under "l0" all values
-    move, by steps in units of the input range, and the changes that bring most stay.
+    move, by steps of many input ranges, and within the bounds the changes that bring most stay.
 
     Source: Madry et al., 2018, arXiv 1706.06083; margin loss: Carlini and Wagner, 2017, arXiv 1608.04644; "dlr": Croce
     and Hein, 2020, arXiv 2003.01690; best iterate kept: Pintor et al., 2022, arXiv 2106.09947; "l1": Tramer and Boneh,
@@ -43,7 +46,7 @@ def pgd(
     best, bounds = Best(x, y), model.bounds
     scale = radii(x, eps, norm)
     if norm == "l0" and bounds:
-        scale = torch.full_like(scale, bounds[1] - bounds[0])
+        scale = torch.full_like(scale, FAR * (bounds[1] - bounds[0]))
     for restart in range(restarts):
         rows = best.rows
         start = inside(generator.spawn(restart), x, eps, norm, bounds)[rows] if random_start or restart else x[rows]
