@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from labkit.core.refused import Refused
 from labkit.data.constraints import NO_AIM
 from labkit.data.price import SLACK, Prices
 from labkit.data.schema import Feature
@@ -128,12 +129,13 @@ def single(values: np.ndarray) -> np.ndarray:
 def every(
     choices: Sequence[tuple[np.ndarray, np.ndarray]], eps: float, most: int
 ) -> tuple[np.ndarray, np.ndarray] | int:
-    """Every row (m, units) that costs at most ``eps``, and the prices (m,); or, beyond ``most``, how many there are at least.
+    """Every row (m, units) that costs at most ``eps``, its own first, and the prices (m,); beyond ``most`` rows, how many
+    there are at least.
 
     Args:
         choices: for each unit values and costs, ascending, as ``Rows.choices`` gives them.
     """
-    made, price = np.zeros((1, 0), choices[0][0].dtype if choices else np.float32), np.zeros(1)
+    made, price = np.zeros((1, 0)), np.zeros(1)
     for values, cost in choices:
         left = np.searchsorted(cost, eps + SLACK - price, "right")
         if left.sum() > most:
@@ -142,6 +144,25 @@ def every(
         pick = np.arange(len(parent)) - np.repeat(np.cumsum(left) - left, left)
         made, price = np.column_stack([made[parent], values[pick]]), price[parent] + cost[pick]
     return made, price
+
+
+def within(rows: Rows, row: int, eps: float, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """``every`` for one of some rows; refused where there are more than ``most``."""
+    found = every(rows.choices(row), eps, most)
+    if isinstance(found, int):
+        asked, given = f"every row within a price of {eps:g}", f"at least {found:,} for one row, where most={most:,}"
+        raise Refused(asked, given, "a smaller eps, constraints that leave fewer, a larger most, or tabular_search")
+    return found
+
+
+def countable(prices: Prices, x: np.ndarray, most: int) -> Rows:
+    """Rows of which every change can be looked at; refused where a number that may change has too many values."""
+    rows = Rows(prices, x, most)
+    if rows.countless:
+        given = f"numbers that are not whole, or have more than most={most:,} values: {', '.join(rows.countless)}"
+        instead = "constraints that hold them immutable, or whole within limits; else the attack tabular_search"
+        raise Refused("every change of a row", given, instead)
+    return rows
 
 
 def _which(one_hot: np.ndarray) -> np.ndarray:
