@@ -20,7 +20,7 @@ def missing_values(
     background: np.ndarray,
     *,
     keep_groups: Annotated[bool, "leave the columns alone that hold groups of people"] = True,
-) -> Annotated[np.ndarray, "tabular", "records"]:
+) -> Annotated[np.ndarray, "tabular", "missing"]:
     """Takes out 5 to 50 % of a row's values: "(unknown)" stands for them where a column has it, else what is most usual."""
     may = columns("missing_values", schema, keep_groups)
     gone = generator.uniform(x.shape[1])[:, may] < at(severity, (0.05, 0.1, 0.2, 0.33, 0.5))

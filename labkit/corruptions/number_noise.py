@@ -20,7 +20,7 @@ def number_noise(
     background: np.ndarray,
     *,
     keep_groups: Annotated[bool, "leave the columns alone that hold groups of people"] = True,
-) -> Annotated[np.ndarray, "tabular", "records"]:
+) -> Annotated[np.ndarray, "tabular", "mistaken"]:
     """Adds normal noise of 0.1 to 0.8 standard deviations to every number, within the range seen in training."""
     may = columns("number_noise", schema, keep_groups, "numeric")
     spread = at(severity, (0.1, 0.2, 0.35, 0.55, 0.8)) * background[:, may].std(0)

@@ -28,7 +28,7 @@ def saturate(
         instead = "images of red, green and blue, or another corruption"
         raise Refused("saturate", f"images of {x.shape[1]} channel{'s' * (x.shape[1] > 1)}", instead)
     u = unit(x, bounds)
-    grey = np.tensordot(u, LUMA, (1, 0))[:, None]
+    grey = (u * LUMA[:, None, None]).sum(1, keepdims=True)
     pale, strong = at(severity, ((0.6, 1.6), (0.42, 2.1), (0.28, 2.7), (0.14, 3.6), (0.0, 5.0)))
     factor = np.where(either(generator) > 0, np.float32(strong), np.float32(pale))
     return restore(grey + factor[:, None, None, None] * (u - grey), bounds)

@@ -20,7 +20,7 @@ def swapped_columns(
     background: np.ndarray,
     *,
     keep_groups: Annotated[bool, "leave the columns alone that hold groups of people"] = True,
-) -> Annotated[np.ndarray, "tabular", "records"]:
+) -> Annotated[np.ndarray, "tabular", "mistaken"]:
     """In 20 to 100 % of the rows two numbers stand in each other's column (two categories where a table has fewer than two
     numbers), as far as the columns can hold them."""
     numbers = [f.kind for f in schema.features].count("numeric") > 1

@@ -20,7 +20,7 @@ def unseen_categories(
     schema: Schema,
     *,
     keep_groups: Annotated[bool, "leave the columns alone that hold groups of people"] = True,
-) -> Annotated[np.ndarray, "tabular", "records"]:
+) -> Annotated[np.ndarray, "tabular", "missing"]:
     """Puts "(other)" in the place of 10 to 75 % of a row's categories; "(unknown)" where a column has no "(other)".
 
     Raises:

@@ -22,7 +22,7 @@ def wrong_unit(
     *,
     keep_groups: Annotated[bool, "leave the columns alone that hold groups of people"] = True,
     factor: Annotated[float, Range(1.1, 1_000_000, log=True), "how many of one unit make the other"] = 10.0,
-) -> Annotated[np.ndarray, "tabular", "records"]:
+) -> Annotated[np.ndarray, "tabular", "mistaken"]:
     """In 20 to 100 % of the rows one number is multiplied or divided by the factor, as when thousands are taken for ones. It
     stays within the range seen in training."""
     may = columns("wrong_unit", schema, keep_groups, "numeric")

@@ -216,7 +216,8 @@ def gallery(
         raise Refused("a gallery of corruptions", f"{data.schema.modality} data", "images with bounds")
     x, ground = data.x[row : row + 1], Ground(data.schema, data.schema.bounds, data.x)
     tiles = [("as it is", x[0])]
-    for name in corruptions if corruptions is not None else fitting("image"):
+    by_family = sorted(fitting("image"), key=lambda name: corruption(name).family)
+    for name in corruptions if corruptions is not None else by_family:
         try:
             tiles.append((spoken(name), corrupt(corruption(name), x, severity, Draws(seed, 1), ground)[0]))
         except Refused:
