@@ -176,7 +176,9 @@ def test_geometry_is_what_scipy_does() -> None:
         found = []
         for sign in (1, -1):
             turn = ndimage.rotate(x[i, 0], 12 * sign, reshape=False, order=1, mode="nearest")
-            slant = ndimage.affine_transform(x[i, 0], [[1, 0], [0.2 * sign, 1]], [0, -4 * sign], order=1, mode="nearest")
+            slant = ndimage.affine_transform(
+                x[i, 0], [[1, 0], [0.2 * sign, 1]], [0, -4 * sign], order=1, mode="nearest"
+            )
             found.append((np.abs(turn - turned[i, 0])[inner].max(), np.abs(slant - slanted[i, 0])[inner].max()))
         assert (np.min(found, axis=0) < 0.02).all() and (np.max(found, axis=0) > 0.02).all()
         both.add(int(np.argmin([f[0] for f in found])))
@@ -202,7 +204,9 @@ def test_digital_ones_are_their_formulas() -> None:
     grey = np.abs(pale - pale.mean(1, keepdims=True)).max((1, 2, 3)) < 1e-5
     assert grey.any() and not grey.all(), "some rows lose their color, the others have more"
     blocks = picture("pixelate", x[:, :, :30, :30], 2)
-    np.testing.assert_allclose(blocks[:, :, ::2, ::2], x[:, :, :30, :30].reshape(4, 3, 15, 2, 15, 2).mean((3, 5)), atol=1e-6)
+    np.testing.assert_allclose(
+        blocks[:, :, ::2, ::2], x[:, :, :30, :30].reshape(4, 3, 15, 2, 15, 2).mean((3, 5)), atol=1e-6
+    )
 
 
 def test_jpeg_is_pillows() -> None:
@@ -242,7 +246,9 @@ def test_signals_are_damaged_as_said() -> None:
     line = np.broadcast_to(np.linspace(0, 1, 60, dtype=np.float32), (2, 60))
     np.testing.assert_allclose(run("resampled", line, 5, ground), line, atol=1e-5)
     cut = run("clipping", x, 5, ground)
-    assert (np.abs(cut - x.mean(-1, keepdims=True)).max(-1) < 0.13 * np.abs(x - x.mean(-1, keepdims=True)).max(-1)).all()
+    assert (
+        np.abs(cut - x.mean(-1, keepdims=True)).max(-1) < 0.13 * np.abs(x - x.mean(-1, keepdims=True)).max(-1)
+    ).all()
     spectrum = np.abs(np.fft.rfft(run("hum", x, 5, ground, period=8.0) - x))
     assert (spectrum.argmax(-1) == 30).all(), "240 steps hold 30 waves of 8"
     silent = np.zeros((3, 100), np.float32)
