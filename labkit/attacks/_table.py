@@ -19,6 +19,8 @@ from labkit.models.classifier import Classifier
 
 # Margins closer than this share of a row's largest logit are equal, and the cheaper is better: batches round differently.
 GRAIN = 2.0**-12
+# Random states drawn together.
+AT_ONCE = 16
 
 
 class Table:
@@ -64,14 +66,17 @@ class Table:
         Returns:
             (m, k) scores, minus infinity for those not asked for, too dear, or there already; (m, k) prices.
         """
-        at, unit = rows[:, None, None], np.arange(self.units)
-        price, values = self.cost[at, unit, states].sum(2).round(9), self.new[at, unit, states]
-        asked = (price <= self.eps + SLACK) & _first(values)
-        asked &= True if good is None else good
-        score, clear = np.full(asked.shape, -np.inf), np.zeros(asked.shape, bool)
-        which = np.nonzero(asked)[0]
-        lead, size = ask(self.model, self.rows, rows[which], values[asked], self.y, self.batch_size)
-        score[asked], clear[asked] = np.ceil(lead / self.grain[rows[which]]), lead > CLEAR * size
+        which, k = np.nonzero(np.ones(states.shape[:2], bool) if good is None else good)
+        paid = self.cost[rows[which, None], np.arange(self.units), states[which, k]].sum(1).round(9)
+        which, k, paid = (part[paid <= self.eps + SLACK] for part in (which, k, paid))
+        values = self.new[rows[which, None], np.arange(self.units), states[which, k]]
+        new = _first(which, values)
+        which, k, values = which[new], k[new], values[new]
+        lead, size = ask(self.model, self.rows, rows[which], values, self.y, self.batch_size)
+        score, clear = np.full(states.shape[:2], -np.inf), np.zeros(states.shape[:2], bool)
+        price = np.full(states.shape[:2], np.inf)
+        score[which, k], clear[which, k] = np.ceil(lead / self.grain[rows[which]]), lead > CLEAR * size
+        price[which, k] = paid[new]
         best = leading(score, price, 1)[:, 0]
         i = np.arange(len(rows))
         found, paid = score[i, best], price[i, best]
@@ -170,13 +175,11 @@ def _steps(rows: Rows, column: int, eps: float) -> np.ndarray:
     return seen[np.concatenate([up, down], 1).clip(0, len(seen) - 1)].astype(rows.x.dtype)
 
 
-def _first(values: np.ndarray) -> np.ndarray:
-    """(m, k) whether each of the (m, k, units) values is the first of its row that is so."""
-    weights = Draws(0, 1).bits(values.shape[2])[0].view(np.int64)
-    key = (np.ascontiguousarray(values, np.float64).view(np.int64) * weights).sum(2)
-    order = key.argsort(1, kind="stable")
-    new = np.ones(key.shape, bool)
-    new[:, 1:] = np.diff(np.take_along_axis(key, order, 1), axis=1) != 0
-    first = np.empty_like(new)
-    np.put_along_axis(first, order, new, 1)
-    return first
+def _first(which: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(m,) whether each of the (m, units) values is the first of its row ``which`` (m,), ascending, that is so."""
+    weights = Draws(0, 1).bits(values.shape[1])[0].view(np.int64)
+    key = (np.ascontiguousarray(values, np.float64).view(np.int64) * weights).sum(1)
+    order = np.lexsort((key, which))
+    new = np.ones(len(key), bool)
+    new[order[1:]] = (np.diff(key[order]) != 0) | (np.diff(which[order]) != 0)
+    return new

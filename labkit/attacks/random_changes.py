@@ -7,14 +7,12 @@ from typing import Annotated, Literal
 import numpy as np
 from torch import Tensor
 
-from labkit.attacks._table import Table
+from labkit.attacks._table import AT_ONCE, Table
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.data.constraints import Constraints
 from labkit.data.schema import Schema
 from labkit.models.classifier import Classifier
-
-AT_ONCE = 16
 
 
 def random_changes(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from torch import Tensor
 
-from labkit.attacks._table import Table, leading
+from labkit.attacks._table import AT_ONCE, Table, leading
 from labkit.core.draws import Draws
 from labkit.core.method import Range
 from labkit.data.constraints import Constraints
@@ -32,7 +32,7 @@ def tabular_search(
     *,
     width: Annotated[int, Range(1, 64, log=True), "unfinished changes of a row that are carried on"] = 8,
     expand: Annotated[int, Range(1, 512, log=True), "moves tried from the second change on, the most promising"] = 128,
-    restarts: Annotated[int, Range(0, 50), "random starts after the search by level"] = 1,
+    restarts: Annotated[int, Range(0, 50), "random starts after the search by level, each the best of 16"] = 3,
 ) -> Annotated[Tensor, "queries"]:
     """Changes columns one after another and carries the best on, then exchanges changes for as long as that helps.
 
@@ -61,8 +61,9 @@ def tabular_search(
         _exchange(table, rows, table.state[rows], moves)
         for restart in range(restarts):
             on = table.live[rows]
-            states = table.at_random(generator[rows[on]].spawn(restart), rows[on], 1)
-            _exchange(table, rows[on], states[:, 0], moves[on])
+            states = table.at_random(generator[rows[on]].spawn(restart), rows[on], AT_ONCE)
+            best = leading(*table.offer(rows[on], states), 1)
+            _exchange(table, rows[on], np.take_along_axis(states, best[..., None], 1)[:, 0], moves[on])
     return table.found
 
 
@@ -73,7 +74,7 @@ def _by_level(table: Table, rows: np.ndarray, width: int, expand: int) -> np.nda
     alone = np.zeros((len(rows), len(every), units), np.int16)
     alone[:, every, every // many] = every % many
     score, price = table.offer(rows, alone)
-    moves = _promising(score, price, base, expand)
+    moves = np.sort(_promising(score, price, base, min(expand, int(np.isfinite(score).sum(1).max(initial=0)))), axis=1)
     beam = np.take_along_axis(alone, _promising(score, price, base, width)[..., None], 1)
     on, stale = np.arange(len(rows)), np.zeros(len(rows), int)
     for _ in range(units - 1):
@@ -114,13 +115,22 @@ def _exchange(table: Table, rows: np.ndarray, state: np.ndarray, moves: np.ndarr
             return
         one = np.repeat(state[:, None], len(every), 1)
         one[:, every, every // many] = every % many
-        two = np.repeat(np.where(np.eye(units, dtype=bool), 0, state[:, None])[:, :, None], moves.shape[1], 2)
-        np.put_along_axis(two, (moves // many)[:, None, :, None], (moves % many)[:, None, :, None].astype(np.int16), 3)
-        taken_back = np.repeat(state > 0, moves.shape[1], 1)
-        states = np.concatenate([one, two.reshape(len(rows), -1, units)], 1)
+        two, taken_back = _swapped(state, moves, many)
+        states = np.concatenate([one, two], 1)
         found, paid = table.offer(rows, states, np.concatenate([np.ones(one.shape[:2], bool), taken_back], 1))
         best = leading(found, paid, 1)
         found = np.take_along_axis(found, best, 1)[:, 0]
         gain = found > score
         state = np.take_along_axis(states, best[..., None], 1)[:, 0]
         rows, state, moves, score = rows[gain], state[gain], moves[gain], found[gain]
+
+
+def _swapped(state: np.ndarray, moves: np.ndarray, many: int) -> tuple[np.ndarray, np.ndarray]:
+    """(m, k, units) states with one change taken back and one of the moves made, and (m, k) which of them are so."""
+    changed = np.argsort(state == 0, axis=1, kind="stable")[:, : (state > 0).sum(1).max()]
+    less = np.repeat(state[:, None], changed.shape[1], 1)
+    np.put_along_axis(less, changed[..., None], 0, 2)
+    two = np.repeat(less[:, :, None], moves.shape[1], 2)
+    np.put_along_axis(two, (moves // many)[:, None, :, None], (moves % many)[:, None, :, None].astype(state.dtype), 3)
+    good = np.repeat(np.take_along_axis(state, changed, 1) > 0, moves.shape[1], 1)
+    return two.reshape(len(state), -1, state.shape[1]), good
