@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from labkit.attacks import _losses
 from labkit.attacks._search import climb, column, distance, l2, margin, project
 from labkit.models.classifier import Classifier
 
@@ -89,9 +90,11 @@ def weighed(
 ) -> Tensor:
     """Walks down the cost plus a weight times the true class's lead, while it leads, for several weights a row.
 
-    The weight is less after a walk that broke the row and more after one that did not: by tens, then by the geometric
+    The lead counts in units of the row's own at the start, so that weights mean the same for every model. The weight is less after a walk that broke the row and more after one that did not: by tens, then by the geometric
     middle. A row whose sum falls by less than a ten-thousandth in a tenth of the steps waits for its next weight.
     """
+    with torch.no_grad():
+        first = (-_losses.margin(model(nearest.x), nearest.y)).clamp_min(1e-12)
     now = torch.full_like(nearest.distance, weight)
     low, high = torch.zeros_like(now), torch.full_like(now, torch.inf)
     for _ in range(searches):
@@ -100,7 +103,7 @@ def weighed(
         for step in range(steps + 1):
             z, logits = asked(model, walk.points)
             broken[rows] |= nearest.offer(z, logits, rows)
-            lead = (-margin(logits, nearest.y[rows])).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
+            lead = (-_losses.margin(logits, nearest.y[rows])).clamp_min(0) / first[rows]
             total = (walk.cost() + now[rows] * lead).detach()
             walk.step(column(now[rows], z) * climb(lead.sum(), z))
             if step % max(1, steps // 10) == 0:

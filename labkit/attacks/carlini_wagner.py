@@ -25,13 +25,15 @@ def carlini_wagner(
     searches: Annotated[int, Range(1, 30), "weights tried for each row"] = 6,
     steps: Annotated[int, Range(1, 10_000, log=True), "gradient steps for each weight, at most"] = 100,
     step_size: Annotated[float, Range(1e-4, 1, log=True), "step of Adam, in the tangent space"] = 0.03,
-    weight: Annotated[float, Range(1e-6, 1e6, log=True), "first weight of the true class's lead"] = 1.0,
+    weight: Annotated[
+        float, Range(1e-6, 1e6, log=True), "first weight of the true class's lead, in units of its first"
+    ] = 1.0,
 ) -> Tensor:
     """Minimizes the squared distance plus a weight times the lead of the true class, as long as it leads.
 
     Points are written as a hyperbolic tangent, which keeps them within the bounds. The weight is found for each row by
-    bisection, and each row stops where its own sum falls no more. Distances count in units of the whole range, so that
-    weights mean the same for all data. It looks for the smallest perturbation, so it names no budget.
+    bisection, and each row stops where its own sum falls no more. Distances count in units of the whole range, and the lead
+    in units of the first one, so that weights mean the same for all data and models. It looks for the smallest perturbation, so it names no budget.
 
     Source: Carlini and Wagner, 2017, arXiv 1608.04644; steps by Adam: Kingma and Ba, 2015, arXiv 1412.6980.
     """

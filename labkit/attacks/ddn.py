@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.attacks._losses import cross_entropy, margin
 from labkit.attacks._nearest import Nearest, asked, cosine, unit
 from labkit.attacks._search import climb, column, direction, l2
 from labkit.core.method import Range
@@ -27,7 +27,8 @@ def ddn(
     """Follows the gradient of the cross-entropy on a sphere that shrinks while the answer is wrong and grows while not.
 
     The direction and the length of the change are thus kept apart: each row has a radius of its own, and steps of one
-    length that shrink along a cosine. It looks for the smallest perturbation, so it names no budget.
+    length that shrink along a cosine. Where the model is so sure that the gradient is zero, that of the margin is taken.
+    It looks for the smallest perturbation, so it names no budget.
 
     Source: Rony et al., 2019, arXiv 1811.09600 (algorithm 1, without the quantization).
     """
@@ -38,9 +39,16 @@ def ddn(
         wrong = nearest.offer(z, logits)
         if step == steps:
             break
-        towards = direction(climb(F.cross_entropy(logits.float(), y, reduction="sum"), z), norm)
+        towards = direction(_slope(z, logits, y), norm)
         around = around * torch.where(wrong, 1 - change, 1 + change)
         delta = points - x + column(cosine(step, steps, 1.0, 0.01) * length, x) * towards
         points = x + column(around / l2(delta).clamp_min(1e-30), x) * delta
         points = points if model.bounds is None else points.clamp(*model.bounds)
     return nearest.tightened(model)
+
+
+def _slope(z: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+    """The gradient of the cross-entropy; of the margin in rows where that is zero."""
+    slope = climb(cross_entropy(logits.float(), y).sum(), z, again=True)
+    flat = ~slope.flatten(1).any(1)
+    return torch.where(column(flat, z), climb(margin(logits, y).sum(), z), slope) if flat.any() else slope

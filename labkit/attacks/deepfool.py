@@ -20,7 +20,9 @@ def deepfool(
     norm: Literal["linf", "l2", "noise_to_signal"],
     *,
     steps: Annotated[int, Range(1, 1000, log=True), "linearizations, at most; a row that is broken needs no more"] = 50,
-    candidates: Annotated[int, Range(1, 1000, log=True), "wrong classes looked at in each step, the likeliest first"] = 5,
+    candidates: Annotated[
+        int, Range(1, 1000, log=True), "wrong classes looked at in each step, the likeliest first"
+    ] = 5,
     overshoot: Annotated[float, Range(0, 1), "share by which the way so far is lengthened"] = 0.02,
 ) -> Tensor:
     """Steps to the nearest class boundary of a linear model with the same values and gradients, until the answer is wrong.

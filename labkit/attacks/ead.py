@@ -20,8 +20,10 @@ def ead(
     searches: Annotated[int, Range(1, 30), "weights tried for each row"] = 6,
     steps: Annotated[int, Range(1, 10_000, log=True), "gradient steps for each weight, at most"] = 100,
     step_size: Annotated[float, Range(1e-4, 1, log=True), "first step; it shrinks to nothing by a square root"] = 0.01,
-    threshold: Annotated[float, Range(0, 1), "what each change loses in a step, in units of the range"] = 0.01,
-    weight: Annotated[float, Range(1e-6, 1e6, log=True), "first weight of the true class's lead"] = 1.0,
+    threshold: Annotated[float, Range(0, 1), "what each change loses in a step, in units of the range"] = 0.05,
+    weight: Annotated[
+        float, Range(1e-6, 1e6, log=True), "first weight of the true class's lead, in units of its first"
+    ] = 1.0,
 ) -> Tensor:
     """Minimizes the squared distance, the sum of absolute changes and the weighted lead of the true class.
 
@@ -48,7 +50,7 @@ class _Shrinking:
 
     def cost(self) -> Tensor:
         away = ((self.points - self.x) / self.span).flatten(1)
-        return (away**2).sum(1) + self.threshold / self.span * away.abs().sum(1)
+        return (away**2).sum(1) + self.threshold / self.span / self.size * away.abs().sum(1)
 
     def step(self, slope: Tensor) -> None:
         # in units of the range: a slope there is that of the inputs times the range

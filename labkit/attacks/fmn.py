@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from labkit.attacks._losses import margin
 from labkit.attacks._nearest import Nearest, asked, cosine, unit
-from labkit.attacks._search import climb, column, direction, distance, margin, project
+from labkit.attacks._search import climb, column, direction, distance, project
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
 
@@ -41,7 +42,7 @@ def fmn(
         wrong = nearest.offer(z, logits)
         if step == steps:
             break
-        lead = margin(logits, y).nan_to_num(0.0, 0.0, 0.0)
+        lead = margin(logits, y)
         slope = _free(model, points, climb(lead.sum(), z))
         share = cosine(step, steps, change, 0.001)
         radius = _radius(nearest, radius, wrong, share, _linear(model, points, x, lead.detach().abs(), slope, norm))

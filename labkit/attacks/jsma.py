@@ -21,7 +21,9 @@ def jsma(
     norm: Literal["l0"],
     *,
     share: Annotated[float, Range(1e-4, 1, log=True), "share of the values of a row that may be changed"] = 0.2,
-    targets: Annotated[int, Range(1, 1000, log=True), "wrong classes aimed at one after another, the likeliest first"] = 3,
+    targets: Annotated[
+        int, Range(1, 1000, log=True), "wrong classes aimed at one after another, the likeliest first"
+    ] = 3,
 ) -> Tensor:
     """Moves one value after another to its bound: the one that most lifts the target's logit and lowers all others.
 
@@ -52,9 +54,7 @@ def jsma(
     return nearest.tightened(model)
 
 
-def _next(
-    model: Classifier, z: Tensor, logits: Tensor, target: Tensor, moved: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _next(model: Classifier, z: Tensor, logits: Tensor, target: Tensor, moved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For each row the place of the value to move, the bound that it goes to, and whether that helps."""
     assert model.bounds
     low, high = model.bounds

@@ -24,7 +24,9 @@ def one_pixel(
     *,
     population: Annotated[int, Range(4, 1000, log=True), "candidates for each row"] = 50,
     generations: Annotated[int, Range(0, 1000), "how often every candidate gets a rival"] = 20,
-    scale: Annotated[float, Range(0, 2), "what a difference of two candidates counts when it is added to a third"] = 0.5,
+    scale: Annotated[
+        float, Range(0, 2), "what a difference of two candidates counts when it is added to a third"
+    ] = 0.5,
 ) -> Annotated[Tensor, "queries"]:
     """Evolves candidates, each of them ``eps`` places with their new values; a rival replaces the one that it beats.
 
