@@ -280,6 +280,19 @@ def test_tables_and_their_options() -> None:
     assert found.shifted[found.corruptions.index("unseen_categories"), -1] < found.accuracy - 0.05
 
 
+def test_the_background_says_what_is_usual() -> None:
+    model, data = lk.zoo.load("german_mlp"), lk.data.load("german")
+    whole = lk.natural_shifts(model, data, ["missing_values"], [5])
+    given = lk.natural_shifts(model, data.test, ["missing_values"], [5], background=data.train)
+    assert whole.digest == given.digest and whole.provenance.options["background"] == data.train.name
+    young = data.train[data.train.groups["age_band"] == "under 26"]
+    other = lk.natural_shifts(model, data.test, ["missing_values"], [5], background=young)
+    assert not np.array_equal(other.label, given.label)
+    for bad in (data.train.x, lk.data.load("digits").train):
+        with pytest.raises(lk.Refused, match="same schema"):
+            lk.natural_shifts(model, data.test, ["missing_values"], [5], background=bad)
+
+
 def test_checks_follow_the_users_tolerance(shifts) -> None:
     drop, low, high = shifts.mean_drop()
     for tolerance, status in (

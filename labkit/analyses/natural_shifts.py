@@ -60,27 +60,31 @@ def natural_shifts(
     Raises:
         Refused: whatever preflight finds; a corruption for other data; severities that are not from 1 to 5.
     """
-    if isinstance(data, Dataset):
-        data, background = data.test, background or data.train
+    split, usual = (data.test, data.train) if isinstance(data, Dataset) else (data, data)
+    usual = usual if background is None else background
     levels = _severities(severities)
-    p = predict(model, data, batch_size=batch_size)
-    about = as_split(data, model)[2]
-    given = {"by": by, "prior": prior, "replicates": replicates, "least": least}
+    if replicates < 100:
+        raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
+    p = predict(model, split, batch_size=batch_size)
+    about = as_split(split, model)[2]
+    shares = _prior(model.classes, prior, split.y)
+    given = {"by": by, "prior": None if prior is None else shares.tolist(), "background": _same_kind(usual, split).name}
+    given |= {"replicates": replicates, "least": least}
     run = Run(ASKED, given, seed, model, about, batch_size, warnings=list(p.warnings))
-    check_not_shifted(run, model, p.label, data.y)
-    ground = Ground(data.schema, model.bounds or data.schema.bounds, (background or data).x)
-    draws = Draws(seed, len(data))
-    chosen = _chosen(run, corruptions, options or {}, data, ground, draws)
+    check_not_shifted(run, model, p.label, split.y)
+    ground = Ground(split.schema, model.bounds or split.schema.bounds, usual.x)
+    draws = Draws(seed, len(split))
+    chosen = _chosen(run, corruptions, options or {}, split, ground, draws)
     features = groupings(run, p, by)
     with unchanged(model):
-        same = _answers(run, model, data, corruption(_nothing), levels[0], draws, ground)[:, 0]
-        cells = [[_answers(run, model, data, c, s, draws, ground) for s in levels] for c in chosen]
+        same = _answers(run, model, split, corruption(_nothing), levels[0], draws, ground)[:, 0]
+        cells = [[_answers(run, model, split, c, s, draws, ground) for s in levels] for c in chosen]
     found = np.array(cells).transpose(3, 0, 1, 2)
     label = found[0].astype(np.min_scalar_type(-len(model.classes)))
     _warn_of(run, chosen, label, found[1])
     control = int((same != p.label).sum())
-    lost = (p.label == data.y) - (label == data.y).mean((0, 1))
-    low, high = _relative(lost, p.label != data.y, replicates, seed)
+    lost = (p.label == split.y) - (label == split.y).mean((0, 1))
+    low, high = _relative(lost, p.label != split.y, replicates, seed)
     return NaturalShifts(
         provenance=run.provenance(),
         status="contradicted" if control else "measured",
@@ -92,7 +96,7 @@ def natural_shifts(
         families=tuple(c.family for c in chosen),
         specs=tuple(str(c.spec) for c in chosen),
         severities=np.array(levels),
-        y=data.y,
+        y=split.y,
         clean=p.label,
         label=label,
         changed=found[1].sum(-1).astype(np.int64),
@@ -100,9 +104,16 @@ def natural_shifts(
         relative_low=low,
         relative_high=high,
         least=least,
-        prior=_prior(model.classes, prior, data.y),
+        prior=shares,
         **compared(lost, features, least, replicates, seed),
     )
+
+
+def _same_kind(background: Split, split: Split) -> Split:
+    if not isinstance(background, Split) or background.schema != split.schema or not len(background):
+        given = f"{background.name}, of other columns" if isinstance(background, Split) else type(background).__name__
+        raise Refused(f"{ASKED} with background=", given, "a Split of the same schema, such as data.train")
+    return background
 
 
 def _nothing(x: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def smeared(u: np.ndarray, length: float, angle: np.ndarray) -> np.ndarray:
     rows, columns = places(u)
     down, across = (f(angle).astype(np.float32)[:, None, None] for f in (np.sin, np.cos))
     steps = np.linspace(-length / 2, length / 2, 2 + int(np.ceil(length)), dtype=np.float32)
-    return np.mean([sample(u, rows + t * down, columns + t * across) for t in steps], axis=0, dtype=np.float32)
+    return np.asarray(np.mean([sample(u, rows + t * down, columns + t * across) for t in steps], axis=0))
 
 
 def blurred(u: np.ndarray, pixels: float) -> np.ndarray:
@@ -82,13 +82,13 @@ def _ramps(fine: int, coarse: int) -> np.ndarray:
     return (near * near * (3 - 2 * near)).astype(np.float32)
 
 
-def clouds(generator: Draws, height: int, width: int, rough: float) -> np.ndarray:
-    """(n, height, width) from 0 to 1: random fields of grids twice as fine each, ``rough`` times as strong each."""
-    total = np.zeros((len(generator), height, width), np.float32)
+def clouds(generator: Draws, size: tuple[int, ...], rough: float) -> np.ndarray:
+    """(n, *size) from 0 to 1: random fields of grids twice as fine each, ``rough`` times as strong each."""
+    total = np.zeros((len(generator), *size), np.float32)
     cells, octave = 2, 0
-    while octave == 0 or cells < min(height, width):
+    while octave == 0 or cells < min(size):
         grid = generator.spawn(octave).uniform(cells + 1, cells + 1)
-        total += np.float32(rough**octave) * enlarged(grid, height, width)
+        total += np.float32(rough**octave) * enlarged(grid, *size)
         cells, octave = 2 * cells, octave + 1
     low, high = total.min((1, 2), keepdims=True), total.max((1, 2), keepdims=True)
     return (total - low) / np.maximum(high - low, 1e-6)

@@ -18,6 +18,6 @@ def fog(
 
     Source: the idea is Hendrycks and Dietterich's, 2019, arXiv 1903.12261; the field is a sum of smooth grids.
     """
-    banks = clouds(generator, *x.shape[2:], rough=0.6)
+    banks = clouds(generator, x.shape[2:], rough=0.6)
     share = at(severity, (0.25, 0.38, 0.5, 0.62, 0.75)) * (0.6 + 0.4 * banks)
     return restore(veiled(unit(x, bounds), share, 0.85), bounds)

@@ -18,7 +18,7 @@ def frost(
 
     Source: the idea is Hendrycks and Dietterich's, 2019, arXiv 1903.12261, who paste photographs of frost.
     """
-    field = clouds(generator, *x.shape[2:], rough=0.8)
+    field = clouds(generator, x.shape[2:], rough=0.8)
     ridges = (1 - np.abs(2 * field - 1)) ** 2
     rows, columns = (np.abs(2 * p / max(p.max(), 1) - 1) for p in places(x))
     rim = 0.4 + 0.6 * np.maximum(rows, columns) ** 2
