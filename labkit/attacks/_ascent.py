@@ -27,7 +27,7 @@ def checkpoints(steps: int, norm: str) -> set[int]:
         return set(range(max(1, int(0.04 * steps)), steps, max(1, int(0.04 * steps))))
     last, at, found = 0.0, 0.22, set()
     while at < 1:
-        found.add(ceil(at * steps))
+        found.add(ceil(round(at * steps, 6)))  # 0.22 + 0.19 is a little more than 0.41
         last, at = at, at + max(at - last - 0.03, 0.06)
     return found
 

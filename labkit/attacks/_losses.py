@@ -32,7 +32,8 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     if logits.shape[1] < 4:
         return margin(logits, y)
     largest = logits.topk(3, 1).values
-    return margin(logits, y) / (largest[:, 0] - largest[:, 2]).clamp_min(1e-12)
+    ratio = margin(logits, y) / (largest[:, 0] - largest[:, 2]).clamp_min(1e-12)
+    return torch.where(logits.isfinite().all(1), ratio, 0.0)
 
 
 def targeted_dlr(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:

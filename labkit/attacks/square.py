@@ -63,4 +63,7 @@ def _proposed(
             return _squares.swapped(generator, image, delta, eps, share, bounds)
         return _squares.scattered(generator, image, eps, bounds)
     p = 1 if norm == "l1" else 2
-    return _squares.moved(generator, delta, eps, share, p) if share else _squares.bumps(generator, image, eps, p)
+    if share:
+        return _squares.moved(generator, delta, eps, share, p)
+    # Under "l1" the bounds cut much of the low parts of a bump: a longer one is cut to the budget by the projection.
+    return _squares.bumps(generator, image, eps, p) * (3 if p == 1 else 1)
