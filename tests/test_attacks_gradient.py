@@ -232,7 +232,8 @@ def test_pgd_breaks_a_linear_model_with_the_fewest_values() -> None:
     assert fewest.min() < 3 < fewest.max()
     for eps in (1, 2, 4):
         broken = model(run("pgd", model, x, y, "l0", eps)).argmax(1) != y
-        assert not broken[fewest > eps].any() and broken[fewest <= eps].float().mean() > 0.95
+        assert not broken[fewest > eps].any()
+        assert (broken != (fewest <= eps)).float().mean() < 0.05
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
