@@ -39,18 +39,33 @@ def test_the_curve_is_the_minimum_over_single_attacks(curve, mlp, split) -> None
         for name in curve.attacks:
             single = lk.attack(mlp, split, name, eps=eps, **QUICK.get(name, {}))
             standing[eps] &= ~single.success
-            of_attack = curve.broken(np.array(curve.attacks) == name)[EPS.index(eps)]
-            assert (of_attack[single.success]).all(), f"{name} alone broke a row that it did not break in the curve"
     assert curve.robust_accuracy().tolist() == [standing[e].mean() for e in EPS]
 
 
 def test_controls_always_run(curve, mlp, split) -> None:
-    assert curve.attacks == ("pgd", "square", "fgsm", "uniform_noise") and curve.controls == ("fgsm", "uniform_noise")
+    assert curve.attacks == ("pgd", "fgsm", "square", "uniform_noise") and curve.controls == ("fgsm", "uniform_noise")
     alone = lk.robustness_curve(mlp, split[:40], "fgsm", eps=[0.05], options=QUICK)
     assert set(alone.controls) == {"pgd", "square", "uniform_noise"}
-    assert curve.is_gradient.tolist() == [True, False, True, False]
-    assert (curve.gradients > 0).tolist() == curve.is_gradient.tolist()
+    assert curve.is_gradient.tolist() == [True, True, False, False]
+    assert (curve.gradients.sum(1) > 0).tolist() == curve.is_gradient.tolist()
 
+
+def test_later_attacks_see_only_rows_that_stand(curve) -> None:
+    """One pass serves the whole curve: PGD goes by halves, the others try the next smaller budget first."""
+    right, steps = curve.correct, len(EPS) - 1
+    first = curve.attacks.index("pgd")
+    assert (curve.tried[:, ~right] == 0).all() and (curve.queries[:, ~right] == 0).all()
+    assert (curve.tried[first, right] >= 1).all() and (curve.tried[first] <= steps).all()
+    known = np.full(len(curve), np.inf)
+    for at, broken_at in zip(curve.tried, curve.broken_at):
+        # A row broken at the smallest budget has nothing left to lose, one that stands is tried at the largest alone.
+        assert (at[right & (known == EPS[1])] == 0).all()
+        assert (at[right & np.isinf(known) & np.isinf(broken_at)] >= 1).all()
+        known = np.minimum(known, broken_at)
+    assert curve.after("uniform_noise").tolist() == curve.robust_accuracy().tolist()
+    after = np.stack([curve.after(a) for a in curve.attacks])
+    assert (np.diff(after, axis=0) <= 0).all()
+    np.testing.assert_array_equal(curve.after("pgd"), curve.robust_accuracy("pgd"))
 
 def test_clean_errors_count_as_not_robust_and_not_as_success(curve, split) -> None:
     wrong = ~curve.correct
@@ -92,6 +107,7 @@ def test_seed_and_batch_size(curve, mlp, split) -> None:
     assert lk.robustness_curve(mlp, split, ["pgd", "square"], **options).digest == curve.digest
     small = lk.robustness_curve(mlp, split[:20], ["pgd", "square"], batch_size=7, **options)
     np.testing.assert_array_equal(small.broken_at, curve.broken_at[:, :20])
+    np.testing.assert_array_equal(small.tried, curve.tried[:, :20])
     np.testing.assert_allclose(small.cosine, curve.cosine[:20], atol=1e-4)
     other = lk.robustness_curve(mlp, split[:20], ["pgd", "square"], seed=5, **options)
     assert other.digest != small.digest
@@ -110,7 +126,7 @@ def test_a_smallest_perturbation_attack_runs_once_for_all_budgets(mlp, split) ->
         return best
 
     found = lk.robustness_curve(mlp, split, [towards_grey], eps=[0.02, 0.05, 0.1], options=QUICK)
-    assert calls == [int(found.correct.sum())] and "eps" not in needs(towards_grey)
+    assert calls == [int(found.correct.sum())] and found.attacks[0] == "towards_grey" and "eps" not in needs(towards_grey)
     one = lk.attack(mlp, split, towards_grey)
     expected = [1 - (one.correct & ~(one.success & (one.linf <= e + 1e-6))).mean() for e in found.eps]
     broken = found.broken(np.array(found.attacks) == "towards_grey").mean(1)
@@ -118,25 +134,44 @@ def test_a_smallest_perturbation_attack_runs_once_for_all_budgets(mlp, split) ->
     assert (broken >= np.array(expected) - 1e-9).all()
 
 
-def test_a_row_that_an_attack_broke_is_not_attacked_again(mlp, split) -> None:
+def test_a_budget_is_halved_and_a_row_that_an_attack_broke_is_not_attacked_again(mlp, split) -> None:
     seen = []
 
     def darken(x: Tensor, eps: float) -> Tensor:
-        seen.append(len(x))
+        seen.append((eps, len(x)))
         return x - eps
 
     found = lk.robustness_curve(mlp, split, [darken], eps=[0.05, 0.15, 0.3], options=QUICK)
-    at = found.broken_at[found.attacks.index("darken")]
-    # The budgets, and then a sample of at most 64 rows given the whole range.
-    assert seen == [int(found.correct.sum()), (at > 0.05).sum(), (at > 0.15).sum(), min(64, int(found.correct.sum()))]
+    at, right = found.broken_at[found.attacks.index("darken")], found.correct
+    # The middle, then below for those it broke, and above for the others.
+    middle, below, above = seen[:3]
+    assert middle == (0.15, right.sum()) and below == (0.05, (right & (at <= 0.15)).sum())
+    assert above == (0.3, (right & (at > 0.15)).sum())
+    each = [lk.attack(mlp, split, darken, eps=e).success for e in (0.05, 0.15, 0.3)]
+    expected = np.select([each[1] & each[0], each[1], each[2]], [0.05, 0.15, 0.3], np.inf)
+    np.testing.assert_array_equal(at[right], expected[right])
+    np.testing.assert_array_equal(found.tried[0][right], 2)
+
+
+def test_an_adversarial_counts_at_the_budget_that_its_distance_allows(mlp, split) -> None:
+    def barely(model, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """Uses no more than a third of what it may."""
+        return lk.core.registry.find("attacks", "fgsm")(model, x, y, eps / 3, "linf")
+
+    found = lk.robustness_curve(mlp, split, [barely], eps=[0.05, 0.15, 0.16], options=QUICK)
+    at = found.broken_at[0]
+    single = lk.attack(mlp, split, "fgsm", eps=0.05).success
+    assert (at[single] == 0.05).all() and single.sum() > 5
 
 
 def test_gradients_count_and_queries_too(mlp, split) -> None:
     found = lk.robustness_curve(mlp, split[:30], ["fgsm"], eps=[0.05], options=QUICK)
     n, at = int(found.correct.sum()), found.attacks.index("fgsm")
-    assert (found.queries[at], found.gradients[at]) == (n, n)
+    tried = found.tried[at].sum()
+    assert found.queries[at].sum() == found.gradients[at].sum() == tried == (found.broken_at[0][found.correct] > 0.05).sum()
     noise = found.attacks.index("uniform_noise")
-    assert found.gradients[noise] == 0 and n <= found.queries[noise] <= 10 * n
+    assert found.gradients[noise].sum() == 0 and found.queries[noise].sum() <= 10 * n
+    assert (examples(found)["queries"] == found.queries.sum(0)).all()
 
 
 def test_a_sound_model_meets_every_check(mlp, digits) -> None:
@@ -171,8 +206,8 @@ def test_one_gradient_step_alone_still_uncovers_a_masked_model(mlp_module, digit
     model = lk.wrap(Rounded(), classes=digits.classes, bounds=(0, 1))
     found = lk.robustness_curve(model, digits.test[:80], ["fgsm"], eps=[0.1])
     status = {f.subject: f.status for f in lk.check(found, only=["gradient_masking"])}
-    assert found.status == "contradicted" and found.escalated
-    assert status["black box against gradients"] == status["vanishing gradients"] == "does_not_meet"
+    assert found.status == "measured" and "vanishes" in found.escalated
+    assert status["vanishing gradients"] == "info" and "pgd, straight through" in found.broken_by
 
 
 def test_where_no_step_was_repeated_nothing_is_said_of_the_model(mlp, digits) -> None:
@@ -207,11 +242,14 @@ def test_each_sign_of_masking_is_seen_on_a_record_that_shows_it(curve) -> None:
 
     assert status("whole input range", whole_standing=12) == "does_not_meet"
     assert status("whole input range", whole_standing=1) == "meets"
+    assert status("larger budget", larger_rows=20, larger_standing=9) == "does_not_meet"
+    assert status("optimizes while predicting", optimizes=3) == "does_not_meet"
     weak = curve.broken_at.copy()
-    weak[0, curve.correct] = np.inf  # PGD broke nothing
+    weak[[0, 1]] = weak[[1, 0]]  # one step broke what PGD had broken
     assert status("one step against many", broken_at=weak) == "does_not_meet"
-    assert status("black box against gradients", broken_at=weak, gradients=curve.gradients) == "meets"  # FGSM still did
-    weak[2, curve.correct] = np.inf
+    assert status("black box against gradients", broken_at=weak) == "meets"
+    weak = curve.broken_at.copy()
+    weak[[0, 2]] = weak[[2, 0]]  # Square did
     assert status("black box against gradients", broken_at=weak) == "does_not_meet"
     assert status("one step against many", broken_at=weak) == "meets"
     gone = np.where(curve.correct, 0.0, np.nan)

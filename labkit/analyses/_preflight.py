@@ -17,11 +17,14 @@ ROWS = 32
 TOLERANCE = 1e-4
 
 
-def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None = None) -> None:
+def preflight(
+    run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None = None, *, random_ok: bool = False
+) -> bool:
     """Refuse what would give a wrong number: one cause, one message.
 
     Looks at the inputs' size, type, finiteness and range; at the labels; and at the model's outputs: shape,
-    finiteness, probabilities taken for logits, randomness, and rows that depend on the rest of their batch.
+    finiteness, probabilities taken for logits, randomness, and rows that depend on the rest of their batch. With
+    ``random_ok`` a model that answers at random is let through: returns whether it does.
     """
     asked = f"{run.analysis} on {model.name}"
     check_inputs(asked, model, x)
@@ -34,6 +37,8 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
         if not torch.equal(first, _forward(asked, model, rows)):
             gap = float((first - _forward(asked, model, rows)).abs().max())
             if gap > _allowed(model, first, TOLERANCE):
+                if random_ok:
+                    return True
                 raise Refused(
                     asked,
                     f"a model that answers differently when asked again (by {gap:.2g})",
@@ -41,6 +46,7 @@ def preflight(run: Run, model: Classifier, x: np.ndarray, y: np.ndarray | None =
                 )
             run.warn(f"the model's outputs differ by up to {gap:.1g} from call to call")
         _check_company(asked, model, rows, first, run.batch_size)
+    return False
 
 
 @contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from labkit.analyses._attacking import as_budgets, choose, grid_levels, prepare, refuse_without_values, stored, strike
+from labkit.analyses._attack.chosen import Attack, as_budgets, choose, supported_norms, threat_of
+from labkit.analyses._attack.ground import Situation, prepare
+from labkit.analyses._attack.strike import grid_levels, refuse_without_values, stored, strike
+from labkit.analyses._attack.threats import check_budgets
+from labkit.analyses._attack.wording import changes
 from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
 from labkit.core.refused import Refused
+from labkit.data.constraints import Constraints
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
 from labkit.records.attack import Adversarial
@@ -18,12 +23,14 @@ from labkit.records.attack import Adversarial
 def attack(
     model: Classifier,
     data: Split,
-    method: str | Callable[..., Any],
+    method: Attack,
     *,
     eps: float | None = None,
-    norm: str = "linf",
+    norm: str | None = None,
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH,
+    background: Split | None = None,
+    constraints: Constraints | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Adversarial:
     """Attack the rows that the model gets right, cut the result to the budget and the bounds, and ask the model again.
@@ -31,7 +38,10 @@ def attack(
     Args:
         method: an attack's name (``labkit.names("attacks")``) or a function of your own.
         eps: the budget, in the data's units. Attacks that look for the smallest perturbation also do without.
-        norm: "linf" or "l2".
+        norm: the threat model, one of ``labkit.records.attack.THREATS``; None takes "linf", for text "edits", for
+            tables "cost", where the attack works under it, and else the attack's first.
+        background: rows of what inputs usually are, for the attacks that learn from them and for tables.
+        constraints: what may change in a table.
         options: the attack's own tunables.
 
     Returns:
@@ -39,10 +49,12 @@ def attack(
 
     Raises:
         Refused: whatever preflight finds; labels far below chance; a budget in another unit; one class for every
-            input; a norm that the attack does not know; a model of tables or text; an attack that gives no finite
-            value.
+            input; a threat model that the attack or the model does not fit; an attack that gives no finite value.
     """
-    chosen = choose(method, options, norm)
+    usual = threat_of([method], norm, model, data)
+    if norm is None and isinstance(method, str) and usual not in (known := supported_norms(method)) and known:
+        usual = known[0]
+    norm, chosen = usual, choose(method, options, usual)
     if eps is None and chosen.names_eps:
         raise Refused(f"the attack {chosen.name}", "no budget", "eps=..., in the data's units")
     budgets = [] if eps is None else as_budgets("attack", eps).tolist()
@@ -50,21 +62,26 @@ def attack(
         raise Refused("attack", f"{len(budgets)} budgets", "one, or labkit.robustness_curve")
     eps = budgets[0] if budgets else None
     run = Run("attack", {"attack": str(chosen.spec), "eps": eps, "norm": norm}, seed, model, batch_size=batch_size)
-    ground = prepare(run, model, data, norm, budgets, seed)
+    ground = prepare(run, model, data, norm, seed, Situation(background, constraints))
+    check_budgets(f"attack on {model.name}", ground, budgets)
     rows = np.flatnonzero(ground.correct)
     adversarial, label, success = ground.x.copy(), ground.label.copy(), np.zeros(len(ground.x), bool)
     with unchanged(ground.model):
         found = strike(ground, chosen, rows, eps)
         refuse_without_values(chosen, found.lost, len(rows))
         adversarial[rows], label[rows], success[rows] = found.x, found.label, found.success
-        levels = grid_levels(ground.x, ground.bounds)
+        levels = grid_levels(ground)
         kept = stored(ground, adversarial, success, levels)
     lost = int((label < 0).sum())
     if lost:
         run.warn(
             f"the model's answers are NaN or infinite on {lost} perturbed rows; these are not counted as successes"
         )
-    apart = (adversarial - ground.x).reshape(len(label), -1).astype(np.float64)
+    if found.given_up:
+        run.warn(f"{found.given_up} rows came back changed beyond the budget; they were left as they were")
+    if found.thrown_away:
+        run.warn(f"{found.thrown_away} successes met on the way were not given back; they are counted all the same")
+    far = ground.threat.distance
     return Adversarial(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
@@ -80,9 +97,10 @@ def attack(
         label=label,
         success=success,
         stored=kept,
-        linf=np.abs(apart).max(1),
-        l2=np.linalg.norm(apart, axis=1),
         levels=levels,
-        queries=found.queries,
-        gradients=found.gradients,
+        distance=far(ground, np.arange(len(label)), adversarial) if far else np.full(len(label), np.nan),
+        queries=int(round(found.queries.sum())),
+        gradients=int(round(found.gradients.sum())),
+        changes=changes(data.schema, ground.x, adversarial),
+        thrown_away=found.thrown_away,
     )

@@ -28,6 +28,9 @@ def attack_converged(
         )
         if status == "does_not_meet":
             says += " It had not converged: give it more steps."
+        elif " steps broke " in record.escalated:
+            status = "info"
+            says += f" Those asked for had not converged ({record.escalated}), and this one ran in their place."
     return Finding(
         check="attack_converged",
         status=status,

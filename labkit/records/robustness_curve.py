@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from labkit.core.intervals import clopper_pearson
+from labkit.core.intervals import clopper_pearson, rows_for_width
 from labkit.core.record import Dims, Record
 
 
@@ -16,25 +17,38 @@ class RobustnessCurve(Record):
     """Each row's smallest known breaking budget, by attack. Robust accuracies from it are bounds from above.
 
     Attributes:
-        norm: "linf" or "l2".
+        norm: the threat model: one of ``labkit.records.attack.THREATS``, or the name of an attack that is its own.
         eps: the budgets, ascending, in the data's units.
         attacks: the names of all attacks, in the order in which they ran; ``specs`` are the calls that made them.
         controls: those that nobody asked for but that always run.
         y, label: true and predicted (clean) class indices.
+        groups: for each sensitive feature the group name of each example.
         broken_at: for each attack and row the smallest budget at which it broke; 0 where the clean answer is wrong,
-            infinity where it never broke.
+            infinity where it did not break, or an attack before it had done so already.
+        tried: at how many budgets each attack tried each row. Attacks see only rows that still stand.
         is_gradient: whether each attack uses gradients; if not it is a black box.
-        queries, gradients: for each attack the rows answered and the rows differentiated.
+        queries, gradients: for each attack and row, how often the model answered and was differentiated; rows that were
+            attacked together share evenly.
         nonfinite: for each attack, how many of its perturbed rows got NaN or infinite answers (never successes).
-        stored: rows whose nearest adversarial still fools the model after rounding to the data's ``levels`` + 1 values.
+        thrown_away: for each attack, successes that it met on its way and did not give back; they count.
+        asks: how often the model was asked for one answer: more than once where it answers at random.
+        asked_again, came_back: of the rows lost by a model that answers at random, how many were asked about once more,
+            and how many of them it got right then; these count as standing.
+        stored: rows whose nearest adversarial still fools the model after rounding to the data's ``levels`` + 1 values;
+            where ``levels`` is 0 the data have none.
         loss_gradient, margin_gradient: largest absolute gradient of cross-entropy and margin at each clean row, over
             the whole input range; nan for clean errors.
         cosine: between the margin's gradients at each row and at a point 1e-3 of the range away; nan without one.
+        optimizes: how many gradients the model takes by itself to answer one batch.
         longer, longer_steps, longer_eps, longer_rows, longer_before, longer_more: the attack that was given more steps
-            ("" when none has steps), how many, at which budget, on how many rows, how many it had broken, and how many
-            more it broke then.
+            ("" when none has steps), how many, at which budget, on how many rows, how many were broken before, and how
+            many more it broke then.
         whole, whole_rows, whole_standing: the attack that was given the whole input range, on how many rows, and how
             many it did not break.
+        larger, larger_rows, larger_standing: the attack that was given the largest budget, on how many of the rows that
+            it had broken at a smaller one, and how many it did not break then.
+        scales, scale_gained, scale_lost: ways to rescale the clean rows, and how many rows the model gets right only
+            then, and only as they are.
         escalated: why stronger attacks were run after those asked for; "" if they were not.
     """
 
@@ -46,16 +60,23 @@ class RobustnessCurve(Record):
     classes: tuple[str, ...]
     y: Annotated[np.ndarray, Dims("example")]
     label: Annotated[np.ndarray, Dims("example")]
+    groups: Mapping[str, np.ndarray]
     broken_at: Annotated[np.ndarray, Dims("attack", "example")]
+    tried: Annotated[np.ndarray, Dims("attack", "example")]
     is_gradient: Annotated[np.ndarray, Dims("attack")]
-    queries: Annotated[np.ndarray, Dims("attack")]
-    gradients: Annotated[np.ndarray, Dims("attack")]
+    queries: Annotated[np.ndarray, Dims("attack", "example")]
+    gradients: Annotated[np.ndarray, Dims("attack", "example")]
     nonfinite: Annotated[np.ndarray, Dims("attack")]
+    thrown_away: Annotated[np.ndarray, Dims("attack")]
+    asks: int
+    asked_again: int
+    came_back: int
     stored: Annotated[np.ndarray, Dims("example")]
     levels: int
     loss_gradient: Annotated[np.ndarray, Dims("example")]
     margin_gradient: Annotated[np.ndarray, Dims("example")]
     cosine: Annotated[np.ndarray, Dims("example")]
+    optimizes: int
     longer: str
     longer_steps: int
     longer_eps: float
@@ -65,6 +86,12 @@ class RobustnessCurve(Record):
     whole: str
     whole_rows: int
     whole_standing: int
+    larger: str
+    larger_rows: int
+    larger_standing: int
+    scales: tuple[str, ...]
+    scale_gained: Annotated[np.ndarray, Dims("scale")]
+    scale_lost: Annotated[np.ndarray, Dims("scale")]
     escalated: str = ""
 
     def __len__(self) -> int:
@@ -103,9 +130,14 @@ class RobustnessCurve(Record):
         return nearest <= self.eps[:, None]
 
     def robust_accuracy(self, attack: str | None = None) -> np.ndarray:
-        """(eps,) share of all rows that still stand: an upper bound. By default against all attacks together."""
+        """(eps,) share of all rows that still stand: an upper bound. By default against all attacks together; else
+        against one, which saw only the rows that had stood before it."""
         chosen = None if attack is None else np.array([name == attack for name in self.attacks])
         return (~self.broken(chosen)).mean(1)
+
+    def after(self, attack: str) -> np.ndarray:
+        """(eps,) share of all rows that still stand after an attack and all that ran before it."""
+        return (~self.broken(np.arange(len(self.attacks)) <= self.attacks.index(attack))).mean(1)
 
     def success_rate(self, attack: str | None = None) -> np.ndarray:
         """(eps,) share broken among the rows that were right without an attack."""
@@ -115,3 +147,7 @@ class RobustnessCurve(Record):
         """(eps,) ends of the exact 95 % interval for the robust accuracy against these attacks."""
         n = len(self)
         return clopper_pearson(np.round(self.robust_accuracy(attack) * n), n)
+
+    def rows_for(self, width: float) -> np.ndarray:
+        """(eps,) how many rows an exact 95 % interval of that width would need, were the share what it is here."""
+        return np.array([rows_for_width(share, width) for share in self.robust_accuracy()])

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from labkit.records.attack import in_words
 from labkit.records.robustness_curve import RobustnessCurve
 from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, rgba
 
-NORMS = {"linf": "Linf", "l2": "L2"}
-
 
 def figure(record: RobustnessCurve) -> go.Figure:
-    """Robust accuracy "at most" against eps: all attacks together with the exact 95 % interval, and each of them."""
-    norm, eps = NORMS[record.norm], record.eps
+    """Robust accuracy "at most" against eps: all attacks together with the exact 95 % interval, and what was left after
+    each of them. Lines of attacks that took nothing more away are left out."""
+    norm, eps = in_words(record.norm), record.eps
     result = base(
         f"Robust accuracy at most, {len(record)} rows",
         x=f"budget eps ({norm})",
@@ -32,13 +32,15 @@ def figure(record: RobustnessCurve) -> go.Figure:
         name="all, 95 % interval",
         hoverinfo="skip",
     )
-    for i, attack in enumerate(record.attacks, start=1):
-        look = {"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 1.5}
-        marker = {"symbol": MARKERS[i % len(MARKERS)], "size": 6}
-        name = f"{attack} (control)" if attack in record.controls else attack
-        result.add_scatter(
-            x=eps, y=record.robust_accuracy(attack), mode="lines+markers", line=look, marker=marker, name=name
-        )
+    before = np.full(len(eps), np.inf)
+    for i, attack in enumerate(record.attacks[:-1], start=1):
+        left = record.after(attack)
+        if i == 1 or (left < before).any():
+            look = {"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 1.5}
+            marker = {"symbol": MARKERS[i % len(MARKERS)], "size": 6}
+            name = f"after {attack}{' (control)' if attack in record.controls else ''}"
+            result.add_scatter(x=eps, y=left, mode="lines+markers", line=look, marker=marker, name=name)
+        before = left
     values = record.robust_accuracy()
     line, marker = {"color": COLOURS[0], "width": 3}, {"symbol": MARKERS[0], "size": 8}
     result.add_scatter(x=eps, y=values, mode="lines+markers", line=line, marker=marker, name="all attacks together")
@@ -54,8 +56,9 @@ def figure(record: RobustnessCurve) -> go.Figure:
 
 
 def rows(record: RobustnessCurve) -> pd.DataFrame:
-    """One budget and attack a row ("all" is the minimum over them): the bound, its interval, success among the rows
-    that were right without an attack."""
+    """One budget and attack a row, in the order in which they ran, and "all" of them together: the bound with its
+    interval, success among the rows that were right without an attack, what was left after each attack, and for all
+    together the rows that an interval of a tenth would need."""
     parts = []
     for attack in (None, *record.attacks):
         low, high = record.interval(attack)
@@ -70,6 +73,8 @@ def rows(record: RobustnessCurve) -> pd.DataFrame:
                     "low": low,
                     "high": high,
                     "success among correct": record.success_rate(attack),
+                    "left after it": record.robust_accuracy() if attack is None else record.after(attack),
+                    "rows for a width of 0.1": record.rows_for(0.1) if attack is None else -1,
                 }
             )
         )
@@ -77,7 +82,8 @@ def rows(record: RobustnessCurve) -> pd.DataFrame:
 
 
 def examples(record: RobustnessCurve) -> pd.DataFrame:
-    """One example a row: its class, the clean answer, the smallest budget known to break it, and the attack."""
+    """One example a row: its class, the clean answer, the smallest budget known to break it, the attack, and how many
+    answers and gradients all attacks took on it."""
     classes = np.array(record.classes)
     return pd.DataFrame(
         {
@@ -86,6 +92,9 @@ def examples(record: RobustnessCurve) -> pd.DataFrame:
             "answer": classes[record.label],
             "breaking eps": record.breaking_eps,
             "attack": record.broken_by,
+            "queries": record.queries.sum(0),
+            "gradients": record.gradients.sum(0),
+            **record.groups,
         }
     )
 
@@ -96,7 +105,7 @@ def says(record: RobustnessCurve) -> str:
     low, high = (float(end[-1]) for end in record.interval())
     broken = right - round(value * len(record))
     return (
-        f"Robust accuracy at most {value:.2f} ({low:.2f} to {high:.2f}, n = {len(record)}) at {NORMS[record.norm]} eps "
+        f"Robust accuracy at most {value:.2f} ({low:.2f} to {high:.2f}, n = {len(record)}) at {in_words(record.norm)} eps "
         f"{record.eps[-1]:g} against {', '.join(record.attacks)}; without an attack {record.accuracy:.2f}. Of the {right} "
         f"rows that were right, {broken} ({100 * broken / right:.0f} %) were broken."
     )
