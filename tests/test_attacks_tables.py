@@ -143,9 +143,11 @@ class TestTheSmallTable:
         assert (radii(model, x, (y + 1) % 3) == 0).all()
         constant = lk.wrap(Constant(), classes=["a", "b", "c"], name="constant")
         assert np.isinf(radii(constant, x, torch.zeros(8, dtype=torch.int64))).all()
-        broken = lk.wrap(Constant(broken_above=3.5), classes=["a", "b", "c"], name="broken")
         below = x[x[:, 0] < 4]
-        assert np.isfinite(radii(broken, below, torch.zeros(len(below), dtype=torch.int64))).all(), "NaN proves nothing"
+        for value in (torch.nan, torch.inf):
+            broken = lk.wrap(Constant(3.5, [value, 0.0, 0.0]), classes=["a", "b", "c"], name="broken")
+            found = radii(broken, below, torch.zeros(len(below), dtype=torch.int64))
+            assert np.isfinite(found).all(), "an answer that is not finite proves nothing"
 
     def test_more_rows_than_may_be_looked_at_are_refused_with_their_number(self) -> None:
         model, x, y = small(0, 4)
@@ -172,14 +174,14 @@ class TestTheSmallTable:
 
 
 class Constant(nn.Module):
-    """Always the first class; NaN where the first column is above a limit."""
+    """Always the first class; another answer, such as NaN, where the first column is above a limit."""
 
-    def __init__(self, broken_above: float = np.inf) -> None:
+    def __init__(self, above: float = np.inf, answer: Any = (np.nan, np.nan, np.nan)) -> None:
         super().__init__()
-        self.limit, self.one = broken_above, nn.Parameter(torch.tensor([1.0, 0, 0]))
+        self.above, self.answer, self.one = above, torch.tensor(answer), nn.Parameter(torch.tensor([1.0, 0, 0]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x[:, :1] > self.limit, torch.nan, self.one.expand(len(x), 3))
+        return torch.where(x[:, :1] > self.above, self.answer, self.one.expand(len(x), 3))
 
 
 class Stump(nn.Module):
@@ -255,6 +257,23 @@ class TestTheContract:
         kept = x[x[:, 0] < 4]
         again = run(name, broken, kept, torch.zeros(len(kept), dtype=torch.int64), 3.0)
         assert torch.isfinite(broken(again)).all() and (again[:, 0] < 4).all()
+
+    @pytest.mark.parametrize("name", ATTACKS)
+    def test_a_row_that_is_hardly_wrong_is_not_taken_for_the_same_as_one_hardly_right(self, name: str) -> None:
+        near = lk.wrap(Constant(3.5, [1.0, 1.00001, 0.0]), classes=["a", "b", "c"], name="near")
+        with torch.no_grad():
+            near.module.one[1] = 0.99999
+        x = torch.from_numpy(people(20, 8))
+        x = x[x[:, 0] < 4]
+        y = torch.zeros(len(x), dtype=torch.int64)
+        assert (near(x).argmax(1) == 0).all() and (near(run(name, near, x, y, 2.0)).argmax(1) == 1).all()
+
+    @pytest.mark.parametrize("name", ATTACKS)
+    def test_rows_that_are_wrong_or_have_no_answer_come_back(self, name: str) -> None:
+        model, x, y = small(0, 6)
+        assert PRICES.kept(x.numpy(), run(name, model, x, (y + 1) % 3, 1.0).numpy(), 1.0).all()
+        none = lk.wrap(Constant(-1.0), classes=["a", "b", "c"], name="none")
+        assert torch.equal(run(name, none, x, y, 1.0), x)
 
     @pytest.mark.parametrize("name", ATTACKS)
     def test_one_impossible_row_stops_no_other(self, name: str) -> None:

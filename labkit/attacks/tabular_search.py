@@ -74,7 +74,8 @@ def _by_level(table: Table, rows: np.ndarray, width: int, expand: int) -> np.nda
     alone = np.zeros((len(rows), len(every), units), np.int16)
     alone[:, every, every // many] = every % many
     score, price = table.offer(rows, alone)
-    moves = np.sort(_promising(score, price, base, min(expand, int(np.isfinite(score).sum(1).max(initial=0)))), axis=1)
+    most = max(1, min(expand, int(np.isfinite(score).sum(1).max(initial=0))))
+    moves = np.sort(_promising(score, price, base, most), axis=1)
     beam = np.take_along_axis(alone, _promising(score, price, base, width)[..., None], 1)
     on, stale = np.arange(len(rows)), np.zeros(len(rows), int)
     for _ in range(units - 1):
