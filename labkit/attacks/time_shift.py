@@ -36,7 +36,7 @@ def time_shift(
     Source: translations as a threat model: Engstrom et al., 2019, arXiv 1712.02779, along the one axis of time.
     """
     require(schema, "time_shift", "audio", "series")
-    most = fits(eps, x.shape[-1] - 1)
+    most = min(fits(eps, x.shape[-1]), x.shape[-1] - 1)
     every = torch.arange(-most, most + 1)
     if len(every) > tries:
         every = torch.linspace(-most, most, tries).round().long()
