@@ -92,6 +92,7 @@ def test_a_corruption_keeps_shape_type_input_and_rows_apart(name: str) -> None:
     offered = {"x": x, "severity": 3, "generator": Draws(0, len(x)), "schema": ground.schema, "background": x}
     raw = method.call(function, spec, {**offered, "bounds": ground.bounds})
     assert raw.dtype == np.float32 and raw.shape == x.shape and np.isfinite(raw).all()
+    assert ground.bounds is None or (ground.bounds[0] <= raw.min() and raw.max() <= ground.bounds[1])
     np.testing.assert_array_equal(x, before)
     whole = run(name, x, 3, ground)
     some = np.array([5, 1, 17])

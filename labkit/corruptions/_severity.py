@@ -29,5 +29,4 @@ def unit(x: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
 def restore(u: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     """Values between 0 and 1 in the data's units, float32; what lies beyond is cut off."""
     low, high = bounds
-    cut = np.clip(u, 0, 1).astype(np.float32) * np.float32(high - low) + np.float32(low)
-    return np.clip(cut, np.float32(low), np.float32(high))
+    return np.clip(u * (high - low) + low, low, high).astype(np.float32)
