@@ -339,6 +339,26 @@ def test_character_edits_read_pieces_anew_and_leave_what_is_cut_off() -> None:
         run("character_edits", model, x, y, 2, schema, texts=())
 
 
+def test_a_word_is_misspelt_once_each_reading_asked_once_and_the_next_word_has_its_turn() -> None:
+    leads = {"(padding)": 0, "(unknown)": -3, "clever": -3, "clver": -2, "clvr": 30, "film": -2, "flim": 9, "story": -1}
+    schema = lk.data.Schema("text", "tone", (LENGTH,), vocabulary=tuple(leads))
+    model, asked = bag(schema), []
+    model.module.words.weight.data = torch.tensor([[0.0, lead] for lead in leads.values()])
+    model.module.register_forward_hook(lambda module, given, answer: asked.append(len(answer)))
+
+    def spelt(text: str, **options: Any) -> list[str]:
+        x = torch.from_numpy(encode_texts([text], schema))
+        found = run("character_edits", model, x, torch.tensor([0]), 3, schema, texts=(text,), **options)
+        return schema.show(found[0].tolist())
+
+    assert spelt("clever") == ["clver"], "two letters out of one word would have broken it"
+    assert sum(asked) == 3, "as it is, as (unknown), as clver"
+    assert spelt("clever film story clever", places=1) == ["clver", "flim", "story", "clver"]
+    assert spelt("clvr film clvr", places=1) == ["clvr", "film", "clvr"], "wrong already"
+    model.module.words.weight.data[3, 1] = -4
+    assert spelt("clever story film", places=1) == ["clever", "story", "flim"], "no spelling of the first helps"
+
+
 def distance(a: str, b: str) -> int:
     """Least number of insertions, deletions, replacements and swaps of neighbours (optimal string alignment)."""
     d = np.add.outer(np.arange(len(a) + 1), np.arange(len(b) + 1))

@@ -68,7 +68,7 @@ def character_edits(
         if not len(rows):
             break
         streams, those = generator[rows.cpu().numpy()].spawn(turn), [drafts[row] for row in rows.tolist()]
-        offers = [offer for i, draft in enumerate(those) for offer in draft.offers(i, places, streams[[i]])]
+        offers = [offer for i, draft in enumerate(those) for offer in draft.offers(i, places, streams[i : i + 1])]
         codes = encode([those[i].text(at, word) for i, at, word in offers])
         offers, codes = _distinct(offers, codes, points[rows], tries)
         owner = torch.tensor([i for i, _, _ in offers], dtype=torch.int64, device=x.device)

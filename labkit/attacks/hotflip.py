@@ -100,7 +100,8 @@ def _flips(
 
 def _distinct(made: Tensor, values: Tensor, scale: Tensor, count: int) -> Tensor:
     """(n, count) the best of each row's texts, no text twice unless there are fewer."""
-    picks, each = [], torch.arange(len(made), device=made.device)
+    picks: list[Tensor] = []
+    each = torch.arange(len(made), device=made.device)
     for _ in range(count):
         pick = first_best(values, scale)
         pick = torch.where(values.amax(1) == -torch.inf, picks[0], pick) if picks else pick
