@@ -73,7 +73,9 @@ def cosine(step: int, steps: int, first: float, last: float) -> float:
 class Walk(Protocol):
     """A way from every row towards a near point answered wrongly."""
 
-    points: Tensor
+    @property
+    def points(self) -> Tensor:
+        """(n, *shape) where it is, within the bounds."""
 
     def cost(self) -> Tensor:
         """(n,) what the distance of the points counts."""

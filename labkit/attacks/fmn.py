@@ -29,7 +29,7 @@ def fmn(
     """Climbs the margin in a ball that shrinks while the answer is wrong and grows while it is not.
 
     Until a row is broken its radius is the distance at which a linear model would be: the way so far, and the lead over
-    the dual norm of its gradient (of the values that are not at their bounds). Steps go along the gradient, in Euclidean length under every norm, and shrink along a
+    the dual norm of its gradient. Steps go along the gradient, in Euclidean length under every norm, and shrink along a
     cosine as the change of the radius does. It looks for the smallest perturbation, so it names no budget.
 
     Source: Pintor, Roli, Brendel and Biggio, 2021, arXiv 2102.12827; radius under "l0" until a row is broken: as many
@@ -43,20 +43,12 @@ def fmn(
         if step == steps:
             break
         lead = margin(logits, y)
-        slope = _free(model, points, climb(lead.sum(), z))
+        slope = climb(lead.sum(), z)
         share = cosine(step, steps, change, 0.001)
         radius = _radius(nearest, radius, wrong, share, _linear(model, points, x, lead.detach().abs(), slope, norm))
         towards = column(cosine(step, steps, 1.0, 0.01) * step_size * length, x) * direction(slope, "l2")
         points = project(points + towards, x, radius, norm, model.bounds)
     return nearest.tightened(model)
-
-
-def _free(model: Classifier, points: Tensor, slope: Tensor) -> Tensor:
-    """The slope without the values that are at the bound towards which it points: they cannot help."""
-    if model.bounds is None:
-        return slope
-    low, high = model.bounds
-    return torch.where(((slope > 0) & (points >= high)) | ((slope < 0) & (points <= low)), 0.0, slope)
 
 
 def _linear(model: Classifier, points: Tensor, x: Tensor, lead: Tensor, slope: Tensor, norm: str) -> Tensor:
