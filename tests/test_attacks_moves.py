@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import labkit as lk
-from labkit.attacks._learned import once
+from labkit.attacks._learned import _KEPT, _standing, once
 from labkit.attacks._moves import read_at, shifted, turned
 from labkit.attacks._search import distance, margin
 from labkit.core import method, registry
@@ -95,6 +95,7 @@ def test_the_contract(name: str, case) -> None:
         found, attacked(name, model, x, y, eps, background=background, **options), atol=0, rtol=0
     )
     for size in (1, 3):
+        _KEPT.clear()  # learn again, in other batches
         other = attacked(name, model, x, y, eps, background=background, size=size, **options)
         torch.testing.assert_close(other, found, atol=1e-4, rtol=0)
     nothing = attacked(name, model, x, y, 0.0, background=background, **options)
@@ -194,18 +195,19 @@ def test_a_turn_breaks_what_knows_one_orientation() -> None:
     assert not any(broken(mass, attacked("rotation_translation_scale", mass, x, y, 1.0, **only), y))
 
 
-def test_the_refinement_finds_what_a_grid_misses() -> None:
-    """A narrow dip of the margin at a turn of 10.2 degrees: random tries that close in on it get deeper."""
-    x = torch.zeros(8, 1, 21, 21)
+def test_the_refinement_finds_what_random_tries_miss() -> None:
+    """The margin is a distance to one turn, move and zoom: as many tries get closer when they close in on the best."""
+    x = torch.zeros(16, 1, 21, 21)
     x[:, :, 10, 3:18] = 1.0
-    y, away = torch.ones(8, dtype=torch.int64), torch.tensor([np.deg2rad(10.2)])
-    goal = turned(x[:1], away, *torch.tensor([[0.0], [0.0], [1.0]]))
+    y, hidden = torch.ones(16, dtype=torch.int64), torch.tensor([[0.18], [1.1], [-0.7], [1.03]])
+    goal = turned(x[:1], *hidden)
     model = two(lambda v: ((v - goal) ** 2).sum((1, 2, 3)))
-    only = {"scale": 0.0, "shift": 0.0, "tries": 10}
-    left = [
-        model(attacked("rotation_translation_scale", model, x, y, 1.0, rounds=r, **only))[:, 1].mean() for r in (0, 5)
-    ]
-    assert left[1] < left[0] / 10
+    # 185 tries each: the grid (27) and 158 at once, or 27 + 10 and then four rounds of as many
+    plain, closing = (
+        model(attacked("rotation_translation_scale", model, x, y, 1.0, tries=tries, rounds=rounds))[:, 1].mean()
+        for tries, rounds in ((158, 0), (10, 4))
+    )
+    assert closing < plain / 2
 
 
 def test_a_patch_breaks_what_reads_one_place_and_not_a_median() -> None:
@@ -250,6 +252,15 @@ def test_a_universal_perturbation_fools_held_out_rows_more_than_noise(mlp, digit
         inner = (found > 0) & (found < 1)
         spread = torch.where(inner, delta, -torch.inf).amax(0) - torch.where(inner, delta, torch.inf).amin(0)
         assert spread.nan_to_num(0, 0, 0).max() < 1e-5
+
+
+def test_only_rows_that_stand_and_answer_with_numbers_are_learned_from() -> None:
+    """Margins -1 of largest logit 2 and -3 of 4 count; a broken row, one of NaN and one of nothing but 0 do not."""
+    logits = torch.tensor([[2.0, 1.0], [1.0, 4.0], [0.0, 3.0], [torch.nan, 1.0], [0.0, 0.0]], requires_grad=True)
+    found = _standing(logits, torch.tensor([0, 1, 0, 0, 1]))
+    assert found.item() == pytest.approx(-1 / 2 - 3 / 4)
+    (gradient,) = torch.autograd.grad(found, logits)
+    assert gradient.tolist()[:3] == [[-0.5, 0.5], [0.25, -0.25], [0.0, 0.0]] and (gradient[4] == 0).all()
 
 
 def test_what_is_learned_does_not_depend_on_the_rows_and_is_learned_once(mlp, digits) -> None:
