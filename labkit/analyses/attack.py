@@ -99,8 +99,8 @@ def attack(
         stored=kept,
         levels=levels,
         distance=far(ground, np.arange(len(label)), adversarial) if far else np.full(len(label), np.nan),
-        queries=int(round(found.queries.sum())),
-        gradients=int(round(found.gradients.sum())),
+        queries=round(float(found.queries.sum())),
+        gradients=round(float(found.gradients.sum())),
         changes=changes(data.schema, ground.x, adversarial),
         thrown_away=found.thrown_away,
     )

@@ -195,14 +195,20 @@ def _warn_of(run: Run, chosen: Sequence[Corruption], label: np.ndarray, moved: n
 
 
 def _relative(lost: np.ndarray, wrong: np.ndarray, replicates: int, seed: int) -> tuple[float, float]:
-    """Interval of the mean drop over the clean error, from a bootstrap of the rows' few different values."""
+    """Interval of the mean drop over the clean error: percentiles of a bootstrap of the rows' few different values.
+
+    As in ``intervals.paired_mean`` a row more at either end of the scale keeps it from collapsing; draws without a clean
+    error count as infinite, so that with hardly any such error there is no upper end.
+    """
     if not wrong.any():
         return float("nan"), float("nan")
-    values, counts = np.unique(np.column_stack([lost, wrong]).round(9), axis=0, return_counts=True)
+    cells = np.concatenate([np.column_stack([lost, wrong]).round(9), [[1, 0], [-1, 1]]])
+    values, counts = np.unique(cells, axis=0, return_counts=True)
     drawn = resampling.bootstrap_counts(counts, replicates, resampling.stream(seed, ASKED, "relative"))
-    sums = drawn @ values
-    ratio = np.divide(sums[:, 0], sums[:, 1], out=np.full(replicates, np.nan), where=sums[:, 1] > 0)
-    return resampling.bias_corrected(ratio, float(lost.sum() / wrong.sum()))
+    drop, error = (drawn @ values).T
+    ratio = np.divide(drop, error, out=np.full(replicates, np.inf), where=error > 0)
+    low, high = np.quantile(ratio, (0.025, 0.975), method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _prior(classes: tuple[str, ...], prior: Any, y: np.ndarray) -> np.ndarray:

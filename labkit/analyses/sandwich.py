@@ -64,8 +64,8 @@ def _check_same(curve: RobustnessCurve, certificate: Certificate) -> None:
         instead = "a curve and certificates of one model, on the same rows, under one norm"
         raise Refused(asked, ", ".join(given), instead)
     if certificate.of != "the model":
-        given = f"radii of {certificate.of}, where the attacks were on the model itself"
-        raise Refused(asked, given, "crown or interval_bounds, which certify the model itself")
+        whose = f"radii of {certificate.of}, where the attacks were on the model itself"
+        raise Refused(asked, whose, "crown or interval_bounds, which certify the model itself")
 
 
 def _digest(record: Record, what: str) -> str:

@@ -152,7 +152,8 @@ def _cure(record: RobustnessCurve) -> str:
     ]
     if status != "meets" or not won:
         return ""
-    return f"{won[-1]} found a way through, and attacks without gradients do no better than that."
+    most = max(won, key=lambda name: (record.broken_by == name).sum())
+    return f"{most} found a way through, and attacks without gradients do no better than that."
 
 
 def _whole(record: RobustnessCurve, exceptions: float) -> _Part:

@@ -34,7 +34,9 @@ def input_scale(
             found.append(f"{name} inputs it is right on {won - lost} more of {n} rows")
     says = "No other scale of the inputs makes the model more often right."
     if found:
-        says = f"On {', on '.join(found)}: a normalisation is missing or applied twice, and budgets are in another unit."
+        says = (
+            f"On {', on '.join(found)}: a normalisation is missing or applied twice, and budgets are in another unit."
+        )
     return Finding(
         check="input_scale",
         status="does_not_meet" if found else "meets",

@@ -29,7 +29,9 @@ def survives_rounding(
     kept = int(record.stored.sum())
     criterion = f"at least {least:.0%} of successes survive rounding"
     if not broken or not record.levels:
-        says = "No row was broken, so there is nothing to store." if record.levels else "The data have no grid of values."
+        says = (
+            "No row was broken, so there is nothing to store." if record.levels else "The data have no grid of values."
+        )
         return Finding(check="survives_rounding", status="not_applicable", says=says, criterion=criterion)
     low, high = (float(v) for v in clopper_pearson(kept, broken))
     status: FindingStatus = "meets" if low >= least else "does_not_meet" if high < least else "inconclusive"

@@ -60,12 +60,12 @@ def rows(record: Sandwich) -> pd.DataFrame:
 def says(record: Sandwich) -> str:
     """Both bounds at the budget where they are furthest apart, and how many rows lie between."""
     at = int(record.unknown.argmax())
-    least, most = (
-        number(float(getattr(record, way)[at]), *(float(end[at]) for end in record.interval(way)))
-        for way in ("at_least", "at_most")
+    ends = {way: record.interval(way) for way, _ in WAYS}
+    most, least = (
+        number(float(getattr(record, way)[at]), float(ends[way][0][at]), float(ends[way][1][at])) for way, _ in WAYS
     )
     return (
-        f"Robust accuracy lies between {least}, certified, and {most}, attacked, at {in_words(record.norm)} eps "
-        f"{record.eps[at]:g}; of {int(record.unknown[at])} of {len(record)} rows nothing is known, and at no other budget "
-        "of more."
+        f"Robust accuracy at {in_words(record.norm)} eps {record.eps[at]:g} is at least {least}, certified, and at most "
+        f"{most}, attacked; nothing is known of {int(record.unknown[at])} of {len(record)} rows there, the widest gap of "
+        "all budgets."
     )

@@ -87,14 +87,30 @@ def refused(words: str):
 def test_the_twin_is_as_weak_as_the_judge_says_and_is_not_flagged(twin, judged) -> None:
     assert twin.robust_accuracy()[0] <= judged + 0.02
     assert twin.status == "measured"
-    assert {f.status for f in lk.check(twin, only=["gradient_masking"])} == {"meets"}
+    assert {f.status for f in lk.check(twin, only=["gradient_masking"])} == {"meets", "not_applicable"}  # one budget
+    assert {f.status for f in lk.check(twin, only=["input_scale", "best_iterate_kept", "random_answers"])} == {"meets"}
 
 
-def test_r01_dropout_left_on_is_refused(mlp_module, digits, rows) -> None:
+def test_r01_dropout_left_on_is_averaged_and_asked_again(mlp_module, digits, rows, twin) -> None:
     always = nn.Sequential(*list(mlp_module)[:3], Seen(nn.Identity(), lambda _, x: F.dropout(x, 0.5, training=True)))
     always.append(mlp_module[3])
+    noisy = lk.wrap(always, classes=digits.classes, bounds=(0, 1))
+    fault = lk.robustness_curve(noisy, rows[:40], ["pgd"], eps=[EPS], options=QUICK)
+    named = found(fault, "random_answers")
+    assert (
+        fault.asks == 20 and "at random" in fault.warnings[0] and named.status == "info" and "at random" in named.says
+    )
+    # As low as what breaks the network without its dropout, asked as often.
+    layers = nn.Sequential(*list(mlp_module)[:3], mlp_module[3])
+    quiet = lk.attack(lk.wrap(layers, classes=digits.classes, bounds=(0, 1)), rows[:40], "pgd", eps=EPS)
+    torch.manual_seed(0)
+    mean = torch.stack([always(torch.tensor(quiet.adversarial)).softmax(1) for _ in range(20)]).mean(0)
+    left = ((mean.argmax(1).numpy() == quiet.y) & (fault.label == quiet.y)).mean()
+    assert fault.asked_again > 0 and fault.robust_accuracy()[0] <= left + 0.05 < fault.accuracy - 0.1
+    again = lk.robustness_curve(noisy, rows[:40], ["pgd"], eps=[EPS], options=QUICK)
+    assert again.digest == fault.digest  # by chance, yet the same when run again
     with refused("answers differently when asked again"):
-        curve(lk.wrap(always, classes=digits.classes, bounds=(0, 1)), rows)
+        lk.explain(noisy, rows[:4], "saliency")
     # Dropout in train mode is put right: the lab works on a copy in evaluation mode.
     layers = nn.Sequential(*list(mlp_module)[:3], nn.Dropout(0.5), mlp_module[3]).train()
     model = lk.wrap(layers, classes=digits.classes, bounds=(0, 1))
@@ -118,19 +134,30 @@ def test_r03_saturated_logits_are_named_and_broken_all_the_same(seen, rows, twin
     assert found(twin, "gradient_masking", "vanishing gradients").status == "meets" and not twin.escalated
 
 
-def test_r05_rounded_inputs_are_contradicted_with_both_numbers(seen, mlp_module, rows, twin) -> None:
+def test_r05_rounded_inputs_are_broken_straight_through(seen, mlp_module, rows, twin) -> None:
+    fault = curve(seen(lambda n, x: n(torch.round(x * 16) / 16)), rows)
+    assert fault.status == "measured" and "vanishes" in fault.escalated
+    named = found(fault, "gradient_masking", "vanishing gradients")
+    assert named.status == "info" and "straight through found a way" in named.says
+    through = lambda v: mlp_module(v + (torch.round(v * 16) / 16 - v).detach())  # noqa: E731
+    judged = strong(through, torch.tensor(rows.x), torch.tensor(rows.y))
+    assert fault.robust_accuracy("pgd")[0] > 0.8
+    assert fault.robust_accuracy()[0] <= judged + 0.02
+    assert found(twin, "gradient_masking", "black box against gradients").status == "meets"
+
+
+def test_r05_what_nothing_leads_through_is_contradicted(seen, rows, monkeypatch) -> None:
+    """With the cures taken away the two ways of measuring disagree, and both numbers are said."""
+    from labkit.analyses._attack import escalation
+
+    monkeypatch.setattr(escalation, "_ways", lambda *_: {})
     fault = curve(seen(lambda n, x: n(torch.round(x * 16) / 16)), rows)
     assert fault.status == "contradicted" and "with gradients leave 0." in fault.reason
     assert "Contradicted:" in lk.says(fault)
     for subject in ("vanishing gradients", "black box against gradients"):
         assert found(fault, "gradient_masking", subject).status == "does_not_meet"
-    through = lambda v: mlp_module(v + (torch.round(v * 16) / 16 - v).detach())  # noqa: E731
-    judged = strong(through, torch.tensor(rows.x), torch.tensor(rows.y))
-    assert fault.robust_accuracy("pgd")[0] > 0.8
     assert (fault.breaking_eps <= EPS).mean() == pytest.approx(1 - fault.robust_accuracy()[0])
     assert "square" in set(fault.broken_by)
-    assert fault.robust_accuracy()[0] <= judged + 0.1
-    assert found(twin, "gradient_masking", "black box against gradients").status == "meets"
 
 
 def test_r06_bounds_that_are_too_wide_are_refused(seen, rows) -> None:
@@ -226,8 +253,10 @@ def test_r15_finite_answers_meet_the_check(twin) -> None:
 def test_r16_too_few_steps_are_named(steps: int, seen, digits) -> None:
     options = {**QUICK, "pgd": {"steps": steps, "restarts": 1}}
     fault = lk.robustness_curve(seen(), digits.test[:130], ["pgd"], eps=[0.6], norm="l2", options=options)
-    named = found(fault, "attack_converged")
-    assert named.status == "does_not_meet" and "give it more steps" in named.says
+    named, strong = found(fault, "attack_converged"), max(40, 2 * steps)
+    assert named.status == "info" and "had not converged" in named.says and f"{strong} steps broke" in fault.escalated
+    weak = lk.attack(seen(), digits.test[:130], "pgd", eps=0.6, norm="l2", **options["pgd"]).robust_accuracy
+    assert fault.robust_accuracy()[0] < weak - 0.02
 
 
 def test_r16_enough_steps_are_not(seen, digits) -> None:
@@ -252,13 +281,72 @@ def test_r18_a_success_on_the_way_is_kept(seen, rows) -> None:
     assert ours.robust_accuracy < 1 - broken.float().mean().item() - 0.02
 
 
-def test_r20_shattered_gradients_are_contradicted(seen, rows, twin, judged) -> None:
+def test_r18_what_a_users_attack_throws_away_is_kept(seen, rows) -> None:
+    """The plain recipe, which gives its last point back, on a loss full of bumps."""
+
+    def last_point(model, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        v = x.clone()
+        for _ in range(10):
+            v.requires_grad_()
+            (g,) = torch.autograd.grad(F.cross_entropy(model(v), y, reduction="sum"), v)
+            v = (x + (v.detach() + eps / 3 * g.sign() - x).clamp(-eps, eps)).clamp(0, 1)
+        return v
+
+    bumpy = seen(lambda n, x: n(x) + 3 * torch.sin(30 * n(x)))
+    fault = lk.robustness_curve(bumpy, rows, [last_point], eps=[0.03], options=QUICK)
+    named = found(fault, "best_iterate_kept")
+    assert fault.thrown_away[0] > 5 and named.status == "info" and "gave other points back" in named.says
+    one = lk.attack(bumpy, rows, last_point, eps=0.03)
+    bare = last_point(bumpy, torch.tensor(rows.x), torch.tensor(rows.y), 0.03)
+    unaided = (bumpy(bare).argmax(1).numpy() != rows.y)[one.correct].sum()
+    assert one.thrown_away == fault.thrown_away[0] and one.success.sum() >= unaided + one.thrown_away > unaided
+
+
+def test_r07_a_normaliser_that_is_missing_or_applied_twice_is_named(mlp_module, seen, rows, twin) -> None:
+    mean, spread = float(rows.x.mean()), float(rows.x.std())
+    missing = seen(lambda n, x: n(x * spread + mean))  # made for standardized inputs, and given them as they are
+    named = found(curve(missing, rows), "input_scale")
+    assert named.status == "does_not_meet" and "standardized" in named.says and "normalisation is missing" in named.says
+    low, high = (0 - mean) / spread, (1 - mean) / spread
+    already = replace(rows, x=((rows.x - mean) / spread).astype(np.float32))
+    twice = seen(lambda n, x: n(x), bounds=(low, high))  # made for 0 to 1, and given standardized inputs
+    named = found(lk.robustness_curve(twice, already, ["fgsm"], eps=[0.05], options=QUICK), "input_scale")
+    assert named.status == "does_not_meet" and "stretched" in named.says
+    assert found(twin, "input_scale").status == "meets"
+
+
+def test_a_model_that_optimizes_while_predicting_is_named(mlp_module, seen, rows) -> None:
+    def purified(n, x):
+        with torch.enable_grad():
+            v = x.detach().requires_grad_()
+            (g,) = torch.autograd.grad(n(v).logsumexp(1).sum(), v)
+        return n(x + 0.01 * g.sign())
+
+    fault = lk.robustness_curve(seen(purified), rows[:40], ["fgsm"], eps=[0.05], options=QUICK)
+    named = found(fault, "gradient_masking", "optimizes while predicting")
+    assert fault.optimizes == 1 and named.status == "does_not_meet" and "gradients of its own" in fault.escalated
+
+
+def test_a_curve_that_is_not_monotone_is_named(mlp_module, seen, rows) -> None:
+    """An attack that breaks rows with a small budget and fails with a large one."""
+
+    def timid(model, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return lk.core.registry.find("attacks", "fgsm")(model, x, y, eps if eps < 0.1 else 0.0, "linf")
+
+    fault = lk.robustness_curve(seen(), rows, [timid], eps=[0.02, 0.08, 0.2], options=QUICK)
+    named = found(fault, "gradient_masking", "larger budget")
+    assert named.status == "does_not_meet" and "the attack is broken" in named.says
+    sound = lk.robustness_curve(seen(), rows, ["pgd"], eps=[0.02, 0.08, 0.2], options=QUICK)
+    assert found(sound, "gradient_masking", "larger budget").status == "meets"
+
+
+def test_r20_shattered_gradients_are_broken_by_differences(seen, rows, twin, judged) -> None:
     fault = curve(seen(lambda n, x: n(x + 2e-3 * torch.sin(2e4 * x))), rows)
-    assert fault.status == "contradicted" and "cosine" in fault.escalated
+    assert fault.status == "measured" and "cosine" in fault.escalated
     named = found(fault, "gradient_masking", "gradient direction")
-    assert named.status == "does_not_meet" and "noise" in named.says
+    assert named.status == "info" and "noise" in named.says and "from differences found a way" in named.says
     assert fault.robust_accuracy("pgd")[0] > judged + 0.2
-    assert fault.robust_accuracy()[0] <= judged + 0.05
+    assert fault.robust_accuracy()[0] <= judged + 0.02
     assert found(twin, "gradient_masking", "gradient direction").status == "meets"
 
 

@@ -23,7 +23,7 @@ class Shown(nn.Module):
         self.inner, self.model, self.way = model.module, model, way
         self.queries = self.gradients = self.calls = 0
         self.y = None if watched is None else watched[1]
-        self.best = None if watched is None else (watched[0].clone(), torch.full_like(watched[1], -torch.inf).float())
+        self.best = None if watched is None else (watched[0].clone(), torch.full(watched[1].shape, -torch.inf))
 
     def classifier(self) -> Classifier:
         """The model with this in the place of its module."""
@@ -34,9 +34,9 @@ class Shown(nn.Module):
         self.calls += 1
         logits = self.way(self._counted, x, self.calls)
         if self.best is not None and self.y is not None and x.shape == self.best[0].shape:
-            found = margin(logits.detach().float(), self.y)
+            found = margin(logits.detach().float(), self.y).cpu()
             better = found > self.best[1]
-            self.best[0][better], self.best[1][better] = x.detach()[better], found[better]
+            self.best[0][better.to(x.device)], self.best[1][better] = x.detach()[better.to(x.device)], found[better]
         return logits
 
     def _counted(self, x: Tensor) -> Tensor:

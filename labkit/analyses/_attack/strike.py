@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from labkit.analyses._attack.chosen import Chosen
 from labkit.analyses._attack.ground import Ground
 from labkit.analyses._attack.shown import Shown
 from labkit.analyses._attack.ways import Way, as_it_is
-from labkit.analyses._guard import batched, in_words, logits
+from labkit.analyses._guard import batched, logits
 from labkit.core import method
 from labkit.core.refused import Refused
+
+LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,14 @@ def settle(ground: Ground, rows: np.ndarray, raw: np.ndarray, eps: float | None)
     kept, bad = ground.threat.keep(ground, rows, raw, np.inf if eps is None else eps)
     label = answers(ground, kept)
     success, none = (label != ground.y[rows]) & (label >= 0) & ~bad, np.zeros(len(rows))
-    if ground.asks > 1 and success.any():  # what luck broke is asked about once more
-        success[success] = answers(ground, kept[success]) != ground.y[rows[success]]
     return Strike(kept, label, success, none, none, given_up=int(bad.sum()))
 
 
 def answers(ground: Ground, x: np.ndarray) -> np.ndarray:
-    """(n,) predicted classes; -1 where the answer is not finite."""
-    z = logits(ground.run, ground.model, x, "ask again")
+    """(n,) predicted classes; -1 where the answer is not finite. A model that answers at random is asked ``LOOKS`` times
+    as often as an attack asks it: luck in the search must not count."""
+    looks = 1 if ground.asks == 1 else LOOKS
+    z = np.mean([logits(ground.run, ground.model, x, "ask again") for _ in range(looks)], axis=0)
     return np.where(np.isfinite(z).all(1), z.argmax(1), -1).astype(np.int64)
 
 

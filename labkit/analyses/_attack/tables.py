@@ -23,12 +23,12 @@ class Table(Prices):
         return {"constraints": self.agreed, "background": model.tensor(self.background)}
 
 
-def table(
-    asked: str, data: Split, background: Split | None, given: Constraints | Mapping[str, Any] | None
-) -> Table:
+def table(asked: str, data: Split, background: Split | None, given: Constraints | Mapping[str, Any] | None) -> Table:
     """What may change in these rows, filled in from the schema and from training rows."""
     if not data.schema.features:
-        raise Refused(f"{asked} under cost", f"data without columns ({data.schema.modality})", "a table, or another norm")
+        raise Refused(
+            f"{asked} under cost", f"data without columns ({data.schema.modality})", "a table, or another norm"
+        )
     if background is None:
         instead = "background=data.train: training rows, which say what values are usual and what a change costs"
         raise Refused(f"{asked} under cost", "no background", instead)
