@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from torch import Tensor, nn
 
 import labkit as lk
+from labkit.analyses import natural_shifts as home
 from labkit.analyses._grouping import Grouping
 from labkit.analyses._shifted_groups import compared
 from labkit.core import intervals
@@ -98,6 +99,19 @@ def test_without_a_clean_error_there_is_nothing_to_compare_with(mlp, digits) -> 
     assert (
         found.accuracy == 1 and np.isnan([found.relative, found.relative_low]).all() and "times" not in lk.says(found)
     )
+
+
+def test_how_many_times_the_clean_error_is_told_with_care() -> None:
+    """One clean error bounds nothing from above; many rows give the interval of the linearised ratio."""
+    one = np.eye(40)[0] > 0
+    low, high = home._relative(np.where(one, 0, 0.5), one, 1000, 0)
+    assert high == np.inf and 0 < low < 19.5
+    rng = np.random.default_rng(0)
+    wrong = rng.random(4000) < 0.2
+    lost = np.where(wrong, -rng.choice([0, 0.4], 4000), rng.choice([0, 0.2, 1.0], 4000))
+    ratio = lost.sum() / wrong.sum()
+    half = 1.96 * (lost - ratio * wrong).std() / wrong.mean() / np.sqrt(4000)
+    np.testing.assert_allclose(home._relative(lost, wrong, 4000, 0), (ratio - half, ratio + half), atol=0.15 * half)
 
 
 def test_a_model_that_does_not_mind_and_damage_that_leaves_nothing(digits, mlp) -> None:
@@ -312,6 +326,7 @@ def test_how_it_looks(shifts, digits, tmp_path) -> None:
     assert len(table) == 9 and table["right"].tolist() == (shifts.label == shifts.y).sum(-1).ravel().tolist()
     said = lk.says(shifts)
     assert "Of 120 rows" in said and said.endswith(".") and "a drop of" in said
+    assert "times the clean error" in said and "at least" in lk.says(replace(shifts, relative_high=float("inf")))
     assert lk.load(lk.save(shifts, tmp_path / "shifts.lk")).digest == shifts.digest
     everything = [a.text for a in view.gallery(digits.test[:2], 2).layout.annotations]
     assert "motion blur" in everything and "saturate" not in everything and len(everything) >= 25

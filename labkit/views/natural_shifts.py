@@ -194,7 +194,7 @@ def says(record: NaturalShifts) -> str:
     )
     said += f"a drop of {number(drop, low, high)}"
     if not np.isnan(record.relative):
-        said += f", {number(record.relative, record.relative_low, record.relative_high)} times the clean error"
+        said += f", {_times(record)} times the clean error"
     said += f"; {spoken(record.corruptions[worst])} leaves {mean[worst]:.2f}"
     said += f", {spoken(record.corruptions[best])} {mean[best]:.2f}." if best != worst else "."
     first = np.nanargmin(record.p) if np.isfinite(record.p).any() else -1
@@ -202,6 +202,12 @@ def says(record: NaturalShifts) -> str:
         more = "more" if record.p_holm[first] < 0.05 else "no more"
         said += f" By {record.features[first]}, {record.group[record.highest[first]]} loses most, by {more} than chance gives."
     return said
+
+
+def _times(record: NaturalShifts) -> str:
+    if np.isfinite(record.relative_high):
+        return number(record.relative, record.relative_low, record.relative_high)
+    return f"{number(record.relative)} (at least {number(record.relative_low)})"
 
 
 def gallery(
