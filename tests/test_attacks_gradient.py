@@ -22,7 +22,7 @@ from labkit.core.draws import Draws
 
 OURS = ("pgd", "momentum", "fgsm", "apgd", "apgd_targeted", "fab", "square", "uniform_noise")
 EPS = {"linf": 0.1, "l2": 0.6, "l1": 1.5, "l0": 3, "noise_to_signal": 0.15}
-QUICK = {"square": {"queries": 15}, "uniform_noise": {"draws": 6}, "apgd": {"steps": 15}, "pgd": {"steps": 8}}
+QUICK = {"square": {"queries": 10}, "uniform_noise": {"draws": 6}, "apgd": {"steps": 15}, "pgd": {"steps": 8}}
 QUICK |= {"apgd_targeted": {"steps": 10, "targets": 2}, "fab": {"steps": 6, "targets": 2}}
 CASES = [(n, norm) for n in OURS for norm in method.choices(registry.find("attacks", n), "norm")]
 
@@ -287,12 +287,10 @@ def test_apgd_converges_to_a_peak_inside_the_ball(norm: str) -> None:
 # --- nets
 
 
-@pytest.mark.parametrize(
-    ("net", "norm"), [("mlp", "linf"), ("mlp", "l2"), ("mlp", "l1"), ("cnn", "linf"), ("cnn", "l2")]
-)
+@pytest.mark.parametrize(("net", "norm"), [("mlp", "linf"), ("mlp", "l2"), ("mlp", "l1"), ("cnn", "l2")])
 def test_apgd_is_at_least_as_strong_as_foolboxs_pgd(net: str, norm: str, digits, request) -> None:
     model = request.getfixturevalue(net)
-    x, y = torch.tensor(digits.test.x[:40]), torch.tensor(digits.test.y[:40])
+    x, y = torch.tensor(digits.test.x[:20]), torch.tensor(digits.test.y[:20])
     attack = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD, "l1": foolbox.attacks.SparseL1DescentAttack}
     theirs = attack[norm]()(foolbox.PyTorchModel(model.module, bounds=(0, 1)), x, y, epsilons=EPS[norm])[2]
     for name, options in (("apgd", {"steps": 40}), ("apgd_targeted", {"steps": 20, "targets": 3})):
@@ -301,8 +299,8 @@ def test_apgd_is_at_least_as_strong_as_foolboxs_pgd(net: str, norm: str, digits,
 
 
 def test_apgd_targeted_is_at_least_as_strong_as_any_other_and_fab_is_near(mlp, right) -> None:
-    x, y = (part[:60] for part in right)
-    quick = {"square": {"queries": 80}, "apgd": {"steps": 50}, "apgd_targeted": {"steps": 30}, "fab": {"steps": 15}}
+    x, y = (part[:45] for part in right)
+    quick = {"square": {"queries": 40}, "apgd": {"steps": 50}, "apgd_targeted": {"steps": 30}, "fab": {"steps": 15}}
     for norm in ("linf", "l2", "l1"):
         stand: dict[str, int] = {}
         for name in ("pgd", "apgd", "apgd_targeted", "fab", "square"):
@@ -315,7 +313,7 @@ def test_apgd_targeted_is_at_least_as_strong_as_any_other_and_fab_is_near(mlp, r
 
 def test_sure_models_stop_the_cross_entropy_and_not_the_ratio(mlp, right) -> None:
     """Logits times 1000: the same decisions. The sound twin, the net as it is, gives way to all of them alike."""
-    x, y = (part[:60] for part in right)
+    x, y = (part[:45] for part in right)
 
     class Sure(nn.Module):
         def __init__(self, inner: nn.Module) -> None:
@@ -344,12 +342,12 @@ def test_sure_models_stop_the_cross_entropy_and_not_the_ratio(mlp, right) -> Non
 
 @pytest.mark.parametrize(("name", "norm"), CASES)
 def test_an_answer_depends_on_its_row_alone(name: str, norm: str, mlp, right) -> None:
-    x, y = (part[:15] for part in right)
+    x, y = (part[:10] for part in right)
     options = QUICK.get(name, {})
     whole = run(name, mlp, x, y, norm, **options)
     kept = x.clone()
     for size in (1, 7):
-        parts = [np.arange(a, min(a + size, 15)) for a in range(0, 15, size)]
+        parts = [np.arange(a, min(a + size, 10)) for a in range(0, 10, size)]
         found = torch.cat([run(name, mlp, x[p], y[p], norm, rows=p, **options) for p in parts])
         assert torch.equal(margin(mlp(found), y) > 0, margin(mlp(whole), y) > 0)
         assert ((found - whole).flatten(1).abs().amax(1) < 1e-4).float().mean() > 0.95
