@@ -142,16 +142,16 @@ class Bounds:
         key = at, self.ball.norm
         if key not in self.graph.reaches:
             zero = torch.zeros_like(self.ball.x[:1])
-            constant, total = self.graph.value(zero, at), 0.0
+            constant = self.graph.value(zero, at)
+            total = torch.zeros_like(constant[0])
             for part in torch.arange(zero.numel(), device=zero.device).split(self.batch_size):
                 units = zero.repeat(len(part), *[1] * (zero.ndim - 1))
                 units.flatten(1).scatter_(1, part[:, None], 1.0)
                 found = (self.graph.value(units, at) - constant).abs()
                 if self.ball.norm == "l1":
-                    total = torch.maximum(found.amax(0), torch.as_tensor(total).to(found))
+                    total = torch.maximum(found.amax(0), total)
                 else:
                     total = total + (found if self.ball.norm == "linf" else found.square()).sum(0)
-            assert isinstance(total, Tensor)
             self.graph.reaches[key] = total.sqrt() if self.ball.norm == "l2" else total
         return self.graph.reaches[key]
 
