@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import labkit as lk
 from labkit.attacks import _losses, _squares
 from labkit.attacks._ascent import checkpoints
+from labkit.attacks._plane import onto_plane
 from labkit.attacks._search import NORMS, direction, distance, inside, margin, project
-from labkit.attacks.fab import onto_plane
 from labkit.core import method, registry
 from labkit.core.draws import Draws
 
