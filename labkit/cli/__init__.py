@@ -26,7 +26,8 @@ DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
 def cli() -> None:
     """Explain, attack and audit deep-learning models, with numbers that can be believed.
 
-    MODEL is the name of a reference model (labkit list models) or a .safetensors file written by labkit.models.save.
+    MODEL is the name of a reference model (labkit list models), a .safetensors file written by labkit.models.save, or
+    FILE.py:NAME: a model, a torch module or a function that gives one, in a Python file of your own, which is run.
     """
 
 
@@ -53,8 +54,9 @@ def audit(
     """
     import labkit as lk
 
-    opened = [model_named(m) for m in models] or None
-    report = lk.audit(opened, data_named(data, target, groups), plan, out, rows=rows, listen=Lines())
+    found = data_named(data, target, groups)
+    opened = [model_named(m, found) for m in models] or None
+    report = lk.audit(opened, found, plan, out, rows=rows, listen=Lines())
     summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 

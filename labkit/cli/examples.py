@@ -99,7 +99,7 @@ def recommend(
 @data_options
 @click.option("--rows", default=64, show_default=True, help="How many test examples.")
 @click.option("--eps", type=float, help="The budget, in the data's units.")
-@click.option("--norm", default="linf", show_default=True, help="linf or l2.")
+@click.option("--norm", help="linf, l2, l1, l0, noise_to_signal, edits or cost; by default what fits the data.")
 @OUT
 @OPTIONS
 @SEED
@@ -111,7 +111,7 @@ def attack(
     groups: tuple[str, ...],
     rows: int,
     eps: float | None,
-    norm: str,
+    norm: str | None,
     out: str | None,
     options: tuple[str, ...],
     seed: int,
@@ -122,4 +122,5 @@ def attack(
     classifier, found = model_and_data(model, data, target, groups, rows)
     tuned = method_options("attacks", method, options)
     writable(out)
-    return show(lk.attack(classifier, found.test, method, eps=eps, norm=norm, seed=seed, **tuned), out)
+    asked: dict[str, Any] = {"eps": eps, "norm": norm, "background": found.background(500)}
+    return show(lk.attack(classifier, found.test, method, seed=seed, **asked, **tuned), out)

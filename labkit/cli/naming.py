@@ -14,12 +14,44 @@ if TYPE_CHECKING:
     from labkit.models.classifier import Classifier
 
 
-def model_named(name: str) -> Classifier | str:
-    """A file as a model; a name as it is, since the audit opens reference models itself."""
+def model_named(name: str, data: Dataset | str | None = None) -> Classifier | str:
+    """A file as a model, or what your own FILE.py gives under a name; the name of a reference model as it is, since the
+    audit opens these itself."""
     import labkit as lk
 
-    path = Path(name)
-    return lk.open(path) if path.suffix or path.exists() else name
+    path, mark, found = name.rpartition(":")
+    if mark and path.endswith(".py"):
+        return _own(Path(path), found, lk.data.load(data) if isinstance(data, str) else data)
+    return lk.open(name) if Path(name).suffix or Path(name).exists() else name
+
+
+def _own(path: Path, name: str, data: Dataset | None) -> Classifier:
+    """The model that a file of the user's own makes: a Classifier, a torch module, or a function that gives one. A bare
+    module gets the classes and the bounds of the data."""
+    import importlib.util
+
+    from torch import nn
+
+    import labkit as lk
+    from labkit.models.classifier import Classifier
+
+    asked, instead = f"the model {path}:{name}", "FILE.py:NAME, where NAME is a model or a function that gives one"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise Refused(asked, "no such file", instead)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        made = getattr(module, name)
+        made = made() if callable(made) and not isinstance(made, nn.Module | Classifier) else made
+    except Exception as error:
+        raise Refused(asked, f"{type(error).__name__} in your own code: {error}", instead) from error
+    if isinstance(made, nn.Module) and data is not None:
+        return lk.wrap(made, classes=data.classes, bounds=data.schema.bounds, name=path.stem)
+    if not isinstance(made, Classifier):
+        given = "a torch module, and no data to take classes from" if isinstance(made, nn.Module) else f"a {type(made)}"
+        raise Refused(asked, given, "labkit.wrap(module, classes=[...], bounds=(low, high)), or --data beside the module")
+    return made
 
 
 def data_named(name: str | None, target: str | None, groups: tuple[str, ...]) -> Dataset | str | None:
@@ -43,7 +75,8 @@ def model_and_data(
 
     if rows < 1:
         raise Refused(f"--rows {rows}", str(rows), "at least one row")
-    (subject,) = subjects(model_named(model), data_named(data, target, groups))
+    found = data_named(data, target, groups)
+    (subject,) = subjects(model_named(model, found), found)
     return subject.classifier(), replace(subject.dataset(), test=subject.split("test", rows))
 
 

@@ -15,6 +15,7 @@ from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.record import Record
 from labkit.core.refused import Refused, unknown
+from labkit.report import stress
 
 if TYPE_CHECKING:
     from labkit.report.plan import Step
@@ -73,20 +74,6 @@ def audit_groups(subject: Subject, step: Step, seed: int, *, metrics: list[str],
     )
 
 
-def robustness_curve(
-    subject: Subject,
-    step: Step,
-    seed: int,
-    *,
-    attacks: list[str],
-    eps: list[float],
-    norm: str = "linf",
-    tune: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Record:
-    split = subject.split(step.split, step.rows)
-    return lk.robustness_curve(subject.classifier(), split, attacks, eps=eps, norm=norm, seed=seed, options=tune)
-
-
 def explain(subject: Subject, step: Step, seed: int, *, method: str, tune: Mapping[str, Any] | None = None) -> Record:
     split = subject.split(step.split, step.rows)
     return lk.explain(
@@ -138,7 +125,7 @@ RUNNERS: dict[str, Callable[..., Record]] = {
         baselines,
         generalization_gap,
         audit_groups,
-        robustness_curve,
+        *stress.RUNNERS,
         explain,
         recommend,
         permutation_importance,
@@ -163,8 +150,9 @@ def runner_options(where: str, analysis: str, options: Mapping[str, Any]) -> Non
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise Refused(where, f"no option {name!r}", f"options = {{{name} = ...}}")
-    for attack in options.get("attacks", ()):
-        registry.find("attacks", attack)
+    for kind in ("attacks", "certificates", "corruptions"):
+        for name in options.get(kind) or ():
+            registry.find(kind, name)
     for metric in [*options.get("metrics", ()), *([options["metric"]] if "metric" in options else [])]:
         registry.find("metrics", metric)
     tuned = {"attacks": options.get("tune", {}), "attributions": {}}

@@ -8,6 +8,7 @@ from typing import Any
 
 import labkit as lk
 from labkit.analyses._guard import check_classifier
+from labkit.core.record import Record
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
@@ -26,6 +27,7 @@ class Subject:
         name: unique within the audit.
         model, data: None when only ``given`` predictions are known.
         card: what the zoo says of a reference model.
+        records: what steps have computed that other steps need too.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Subject:
     data: Dataset | None = None
     given: Predictions | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
+    records: dict[tuple[Any, ...], Record] = field(default_factory=dict, repr=False)
     _made: dict[tuple[str, int], Predictions] = field(default_factory=dict, repr=False)
 
     @property
