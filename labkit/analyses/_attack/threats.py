@@ -80,13 +80,17 @@ def require(asked: str, found: Threat, model: Classifier) -> None:
 def _cut(ground: Ground, rows: np.ndarray, changed: np.ndarray, eps: float) -> Kept:
     if not np.isfinite(eps):
         return _within_bounds(ground, rows, changed, eps)
-    before = torch.from_numpy(ground.x[rows])
-    kept = project(torch.from_numpy(changed), before, eps, ground.norm, ground.model.bounds)
+    before = torch.tensor(ground.x[rows])
+    kept = project(torch.tensor(changed), before, eps, ground.norm, ground.model.bounds)
     return kept.numpy(), np.zeros(len(rows), bool)
 
 
 def _distance(ground: Ground, rows: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    return distance(torch.from_numpy(changed), torch.from_numpy(ground.x[rows]), ground.norm).double().numpy()
+    return _far(changed, ground.x[rows], ground.norm)
+
+
+def _far(a: np.ndarray, b: np.ndarray, norm: str) -> np.ndarray:
+    return distance(torch.tensor(a), torch.tensor(b), norm).double().numpy()
 
 
 def _edits(ground: Ground, rows: np.ndarray, changed: np.ndarray) -> np.ndarray:
@@ -146,8 +150,7 @@ def _check_unit(asked: str, ground: Ground, budgets: Sequence[float]) -> None:
     if ground.norm == "linf":
         limit = float(x.max() - x.min()) / 2
     else:
-        apart = distance(torch.from_numpy(x), torch.from_numpy(np.roll(x, 1, 0)), ground.norm)
-        limit = float(apart.median())
+        limit = float(np.median(_far(x, np.roll(x, 1, 0), ground.norm)))
     limit = limit or whole / 2
     for eps in budgets:
         if eps < limit or np.isclose(eps, whole):
