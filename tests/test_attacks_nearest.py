@@ -75,7 +75,9 @@ def test_a_linear_models_exact_distance_is_found(name: str, norm: str, linear) -
     ratio = found / exact[norm]
     assert ratio.min() > 1 - 1e-4, "nearer than the boundary"
     if norm == "l0":
-        assert (found <= exact["l0"] + (name == "fmn")).all() and (found == exact["l0"]).mean() > 0.7
+        assert (found <= exact["l0"] + (name == "fmn")).all() and (found == exact["l0"]).mean() > (
+            0.7 if name == "fmn" else 0.99
+        )
     else:
         # Adam's first steps have one length, so that it passes over the nearest points of rows a hair from the boundary
         assert ratio.max() < 1.01 if name != "carlini_wagner" else (np.median(ratio) < 1.03 and ratio.max() < 1.4)

