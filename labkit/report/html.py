@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import labkit as lk
@@ -23,6 +23,17 @@ ROWS_SHOWN = 40
 CELL = 160
 INSIDE = ("info", "not_applicable")
 WORST = ("does_not_meet", "inconclusive", "not_measured", "meets")
+# Checks of a method rather than of the model: they share a row, and those that are met stand behind a fold.
+OF_ATTACKS = frozenset(
+    {
+        "attack_converged",
+        "best_iterate_kept",
+        "finite_under_attack",
+        "gradient_masking",
+        "input_scale",
+        "random_answers",
+    }
+)
 
 
 def page(report: Report, content: Mapping[str, bytes]) -> str:
@@ -51,6 +62,7 @@ def page(report: Report, content: Mapping[str, bytes]) -> str:
         files=_files(report, content),
         evidence_sha256=ev.sha256(ev.dump({n: ev.sha256(d) for n, d in sorted(documents.items())})),
         view=_view,
+        folded=_folded,
         again=_again(report),
     )
 
@@ -76,18 +88,20 @@ def _findings(report: Report) -> list[dict[str, Any]]:
 
 
 def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
-    """One row a finding. The checks of an attribution method are about the method, so they share one row."""
+    """One row a finding. The checks of a method, be it an attribution or an attack, share one row."""
     if outcome.record is None and outcome.reason:
         return [_row("", "–", None, "–", "", "not_measured")]
     judged = [f for f in outcome.findings if f.status not in INSIDE]
-    if outcome.step.section == "explanation" and judged:
-        judged = [f for f in judged if f.status != "not_measured"] or judged
-        worst = min((f.status for f in judged), key=WORST.index)
-        met = sum(f.status == "meets" for f in judged)
-        n = max((f.n for f in judged if f.n), default=None)
-        what = "whether the method can be believed"
-        return [_row(what, f"{met} of {len(judged)} checks met", n, "each check of the method", "", worst)]
-    return [
+    shared, own = _of_method(outcome, judged), []
+    if shared:
+        known = [f for f in shared if f.status != "not_measured"] or shared
+        worst = min((f.status for f in known), key=WORST.index)
+        met = sum(f.status == "meets" for f in known)
+        n = max((f.n for f in known if f.n), default=None)
+        kind = "method" if outcome.step.section == "explanation" else "attack"
+        what = f"whether the {kind} can be believed"
+        own = [_row(what, f"{met} of {len(known)} checks met", n, f"each check of the {kind}", "", worst)]
+    return own + [
         _row(
             f"{f.check.replace('_', ' ')}{': ' if f.subject else ''}{f.subject}",
             interval(f),
@@ -97,7 +111,22 @@ def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
             f.status,
         )
         for f in sorted(judged, key=lambda f: WORST.index(f.status))
+        if f not in shared
     ]
+
+
+def _of_method(outcome: Outcome, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that are about the method that measured, and not about the model."""
+    if outcome.step.section == "explanation":
+        return list(findings)
+    return [f for f in findings if f.check in OF_ATTACKS]
+
+
+def _folded(outcome: Outcome) -> list[Finding]:
+    """What an attack was checked for and met."""
+    if outcome.step.section == "explanation":
+        return []
+    return [f for f in _of_method(outcome, outcome.findings) if f.status == "meets"]
 
 
 def _row(what: str, estimate: str, n: int | None, criterion: str, set_by: str, status: str) -> dict[str, Any]:

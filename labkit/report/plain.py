@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit.core import intervals
+from labkit.records.attack import in_words
 from labkit.report import wording
 from labkit.report.evidence import Outcome
 
@@ -119,10 +120,45 @@ def _groups(name: str, record: Any) -> list[tuple[int, str]]:
 def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
     standing = np.round(record.robust_accuracy() * len(record.y))
     middle = len(record.eps) // 2
-    what = "each number of an input" if record.norm == "linf" else "an input"
     text = (
-        f"{name}: when somebody may change {what} by {record.eps[middle]:.2g}, at most "
+        f"{name}: when somebody may change {_change(record.norm, record.eps[middle])}, at most "
         f"{_of_100(standing[middle], len(record.y))} of 100 answers stay right (n = {len(record.y):,})."
+    )
+    return [(1, text)]
+
+
+def _change(norm: str, eps: float) -> str:
+    """What a threat model allows, as people say it."""
+    few = f"{eps:.0f} {{}}{'s' * (eps != 1)}"
+    return {
+        "linf": f"each number of an input by {eps:.2g}",
+        "l0": few.format("number") + " of an input",
+        "edits": few.format("word") + " of a text",
+        "cost": f"what people can change, at a price of {eps:.2g}",
+        "noise_to_signal": f"an input by {100 * eps:.2g} % of its size",
+        "rotation_translation_scale": f"how a picture is turned, moved and scaled, to {100 * eps:.0f} % of what was tried",
+    }.get(norm, f"an input by {eps:.2g} ({in_words(norm)})")
+
+
+def _sandwich(name: str, record: Any) -> list[tuple[int, str]]:
+    """What is proven, at the smallest budget that is none at all."""
+    at = int(np.flatnonzero(record.eps > 0)[0]) if (record.eps > 0).any() else 0
+    n = len(record.correct)
+    proven = round(float(record.at_least[at]) * n)
+    text = (
+        f"{name}: it is proven that at least {_of_100(proven, n)} of 100 answers stay right when somebody may change "
+        f"{_change(record.norm, record.eps[at])}."
+    )
+    return [(2, text)]
+
+
+def _shifts(name: str, record: Any) -> list[tuple[int, str]]:
+    n = len(record.y)
+    hit = round(float((record.label == record.y).mean()) * n)
+    clean = round(float((record.clean == record.y).mean()) * n)
+    text = (
+        f"{name}: under natural damage such as noise and blur about {100 * hit / n:.0f} of 100 answers are right, "
+        f"without it {100 * clean / n:.0f} (n = {n:,})."
     )
     return [(1, text)]
 
@@ -141,6 +177,8 @@ _TELL: dict[str, Callable[[str, Any], list[tuple[int, str]]]] = {
     "baselines": _baselines,
     "audit_groups": _groups,
     "robustness_curve": _robustness,
+    "sandwich": _sandwich,
+    "natural_shifts": _shifts,
 }
 
 

@@ -31,6 +31,12 @@ DOES_NOT_SHOW = {
     "Which measure matters is for people to decide.",
     "robustness_curve": "Each point is a bound from above: a stronger attack, another kind of change or a larger budget "
     "can only lower it.",
+    "sandwich": "What is proven holds for these rows, this model and this threat model alone; between the two lines lie rows "
+    "of which nothing is known.",
+    "natural_shifts": "These damages were made by formulas. The camera, the weather or the form that the model will meet may "
+    "do something else.",
+    "abstention": "That a model is right where it is sure holds on data like these. On foreign inputs it may be sure and wrong.",
+    "out_of_distribution": "It says how well these scores tell these foreign inputs apart. Others may pass unnoticed.",
     "generalization_gap": "A small gap does not rule out that single examples were memorized, or that training and test "
     "data share the same fault.",
     "explain": "It shows which inputs this method gives credit to for one answer. It does not show why the model "
@@ -60,6 +66,7 @@ GLOSSARY = {
     "baseline": "A simple model that does the same work, or, for an attribution, the input that others are compared with.",
     "budget": "How far an attack may change an input, in the input's own unit. Written eps.",
     "calibration": "Whether answers given with probability 0.8 are right 80 times in 100.",
+    "certificate": "A proof that no change within a budget turns an answer. It holds against every attack, known or not.",
     "contradicted": "Two ways of measuring the same thing disagree. Both are shown and neither is to be relied on.",
     "criterion": "What was asked of a number, fixed in the plan before any result was seen.",
     "generalization gap": "How much better the model does on its training data than on new data.",
@@ -71,6 +78,9 @@ GLOSSARY = {
     "planted control": "A case made up so that its answer is known: the test must find a fault that was planted, and "
     "must find nothing in its sound twin.",
     "robust accuracy": "The share of answers that are right and stay right under every attack tried: an upper bound.",
+    "natural shift": "Damage as the world does it: noise, blur, weather, wrong units, missing values, misspelt words.",
+    "sandwich": "What is proven from below and what attacks leave from above, on one picture.",
     "selection rate": "The share of a group that gets the positive answer.",
     "SHA-256": "A fingerprint of a file. If one byte changes, so does the fingerprint.",
+    "threat model": "What an attack may change, and how its budget counts.",
 }
