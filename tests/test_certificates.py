@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import labkit as lk
+from labkit.certificates._bounds import Ball, Bounds
+from labkit.certificates._graph import graph
+from labkit.certificates._relaxations import Bent, Greatest, Smooth
 from labkit.certificates.crown import crown
 from labkit.certificates.interval_bounds import interval_bounds
 from labkit.certificates.randomized_smoothing import randomized_smoothing
@@ -162,6 +165,34 @@ def test_bounds_hold_at_random_points_and_tighter_methods_are_tighter(everything
     with torch.no_grad():
         least = lead_of(everything, points.flatten(0, 1), y.repeat(1500)).reshape(1500, 6).amin(0)
     assert (tight <= least).all() and (least - tight < least - loose).all()
+
+
+@pytest.mark.parametrize("inner", ["interval", "crown"])
+def test_every_inner_interval_holds(everything, inner: str) -> None:
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    made, _ = graph(everything, x, "")
+    bounds = Bounds(made, Ball.around(x.double(), torch.full((2,), 0.03).double(), "linf", (0.0, 1.0)), inner, 64)
+    points = torch.cat([inside(x, 0.03 * (1 + seed % 3) / 3, "linf", seed) for seed in range(400)]).double()
+    for at in range(len(made.nodes)):
+        value = made.value(points, at).unflatten(0, (400, 2))
+        assert (value >= bounds.low[at] - 1e-6).all() and (value <= bounds.high[at] + 1e-6).all(), made.nodes[at].name
+
+
+@pytest.mark.parametrize(
+    "relaxation", [Bent(0.0), Bent(0.1), Bent(-1.0), Smooth("tanh"), Smooth("sigmoid"), Greatest()]
+)
+def test_lines_enclose_their_function(relaxation) -> None:
+    ends = (
+        torch.randn(200, 2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(2).sort(1).values
+    )
+    low, high = ends[:, 0], ends[:, 1]
+    under, shift, above, raised = relaxation.lines(low, high)
+    for share in torch.rand(100, *low.shape, generator=torch.Generator().manual_seed(1)).round(decimals=1):
+        x = low + share * (high - low)
+        one, other, value = under * x, above * x, relaxation.value(x)
+        if isinstance(relaxation, Greatest):
+            one, other = one.sum(-1), other.sum(-1)
+        assert (one + shift <= value + 1e-9).all() and (value <= other + raised + 1e-9).all()
 
 
 def test_the_batch_size_and_the_company_change_nothing(everything) -> None:

@@ -55,10 +55,11 @@ class Bent:
     def lines(self, low: Tensor, high: Tensor) -> Lines:
         across = self.loose(low, high)
         # A side's own slope where the interval has one side only.
-        own = torch.where(low >= 0, 1.0, self.below).to(low)
+        below = torch.full_like(low, self.below)  # as precise as the interval
+        own = torch.where(low >= 0, 1.0, below)
         width = torch.where(across, high - low, 1.0)
         chord = torch.where(across, (high - self.below * low) / width, own)
-        under = torch.where(across, torch.where(high >= -low, 1.0, self.below).to(low), own)
+        under = torch.where(across, torch.where(high >= -low, 1.0, below), own)
         above = torch.where(across, (self.below - chord) * low, 0.0)
         return under, torch.zeros_like(low), chord, above
 
