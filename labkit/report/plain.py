@@ -129,7 +129,7 @@ def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
 
 def _change(norm: str, eps: float) -> str:
     """What a threat model allows, as people say it."""
-    few = f"{eps:.0f} {{}}{'s' * (eps != 1)}"
+    few = f"{eps:.0f} {{}}{'' if eps == 1 else 's'}"
     return {
         "linf": f"each number of an input by {eps:.2g}",
         "l0": few.format("number") + " of an input",
