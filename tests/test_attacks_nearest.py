@@ -273,3 +273,14 @@ def test_colours_are_values_of_their_own(digits) -> None:
     for name in ("sparse_search", "one_pixel"):
         found = raw(name, model, x, y, "l0", eps=2)
         assert distance(found, x, "l0").max() == 2 and (model(found).argmax(1) != y).float().mean() > 0.2
+
+
+def test_jsma_counts_the_room_that_a_value_has() -> None:
+    """The largest weight is nearly at its bound: the one change that is allowed must be that of the other value."""
+    layer = nn.Linear(4, 2)
+    layer.weight.data[:] = torch.tensor([[-2.0, -1, 0, 0], [2, 1, 0, 0]])
+    layer.bias.data[:] = torch.tensor([4.5, 0.0])
+    model = lk.wrap(layer, classes=("low", "high"), bounds=(0, 1))
+    x = torch.tensor([[0.95, 0.1, 0.5, 0.5]])
+    found = raw("jsma", model, x, torch.tensor([0]), "l0", share=0.25)
+    assert found.tolist() == [pytest.approx([0.95, 1.0, 0.5, 0.5])]
