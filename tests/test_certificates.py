@@ -204,6 +204,15 @@ def test_the_batch_size_and_the_company_change_nothing(everything) -> None:
     assert torch.allclose(whole[2], lead_of(everything, x, y)[2], atol=1e-4)  # at no budget the bound is the lead
 
 
+def test_changed_weights_are_bounded_anew() -> None:
+    model, x = lk.wrap(nn.Linear(2, 2), classes=["a", "b"]), torch.rand(1, 2)
+    y, eps = model(x).argmax(1), torch.zeros(1)
+    before = crown(model, x, y, eps, "linf", 8)
+    model.module.weight.data.mul_(3.0)
+    model.module.bias.data.mul_(3.0)
+    assert torch.allclose(crown(model, x, y, eps, "linf", 8), 3 * before, rtol=1e-3)
+
+
 class Refusing(nn.Module):
     def __init__(self, how) -> None:
         super().__init__()

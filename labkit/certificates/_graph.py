@@ -166,20 +166,21 @@ def _apart(func: Any, name: str) -> Any:
     return next(getattr(home, name) for home in (torch, torch.nn.functional, Tensor) if hasattr(home, name))
 
 
-_graphs: WeakKeyDictionary[Classifier, dict[torch.Size, tuple[Graph, Classifier]]] = WeakKeyDictionary()
+_graphs: WeakKeyDictionary[Classifier, dict[tuple[torch.Size, str], tuple[Graph, Classifier]]] = WeakKeyDictionary()
 
 
 def graph(model: Classifier, x: Tensor, asked: str) -> tuple[Graph, Classifier]:
-    """A model's graph and its copy in float64; kept for as long as the model is.
+    """A model's graph and its copy in float64; kept for as long as the model is, and its weights as they are.
 
     Raises:
         Refused: a function for which no bounds are known, with its name; parts that are computed out of sight.
     """
-    kept = _graphs.setdefault(model, {})
-    if x.shape[1:] not in kept:
+    kept, key = _graphs.setdefault(model, {}), (x.shape[1:], model.digest)
+    if key not in kept:
+        kept.clear()  # other inputs, or weights that were changed since
         exact = replace(model, module=copy.deepcopy(model.module).double())
-        kept[x.shape[1:]] = _traced(exact, x.double(), asked), exact
-    return kept[x.shape[1:]]
+        kept[key] = _traced(exact, x.double(), asked), exact
+    return kept[key]
 
 
 def _traced(model: Classifier, x: Tensor, asked: str) -> Graph:

@@ -84,4 +84,3 @@ def says(record: Certificate) -> str:
         f"Certified{of}: a share of {value} of {len(record)} rows{largest} ({record.spec}); {right} are right without a "
         f"change.{sure}"
     )
-
