@@ -58,9 +58,9 @@ def asked(model: Classifier, points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unit(model: Classifier, x: Tensor, norm: str) -> Tensor:
-    """(n,) the length that steps are measured by: an input's whole range, or under "noise_to_signal" the row's length."""
+    """(n,) the length that steps are measured by: an input's whole range, or a tenth of the row's length for signals."""
     if norm == "noise_to_signal":
-        return l2(x).clamp_min(1e-30)
+        return 0.1 * l2(x).clamp_min(1e-30)
     assert model.bounds
     return torch.full((len(x),), model.bounds[1] - model.bounds[0], dtype=x.dtype, device=x.device)
 

@@ -21,7 +21,7 @@ def ddn(
     norm: Literal["l2", "noise_to_signal"],
     *,
     steps: Annotated[int, Range(1, 10_000, log=True), "gradient steps"] = 100,
-    radius: Annotated[float, Range(1e-4, 100, log=True), "first radius; 1 is the range, or the row's length"] = 1.0,
+    radius: Annotated[float, Range(1e-4, 100, log=True), "first radius; 1 is the range, for signals -20 dB"] = 1.0,
     change: Annotated[float, Range(1e-4, 0.5, log=True), "share by which the radius shrinks or grows in a step"] = 0.05,
 ) -> Tensor:
     """Follows the gradient of the cross-entropy on a sphere that shrinks while the answer is wrong and grows while not.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit.attacks._losses import margin
 from labkit.attacks._nearest import Nearest, asked, cosine, unit
-from labkit.attacks._search import climb, column, direction, distance, project
+from labkit.attacks._search import climb, column, direction, distance, l2, project
 from labkit.core.method import Range
 from labkit.models.classifier import Classifier
 
@@ -23,7 +23,7 @@ def fmn(
     norm: Literal["linf", "l2", "l1", "l0", "noise_to_signal"],
     *,
     steps: Annotated[int, Range(1, 10_000, log=True), "gradient steps"] = 100,
-    step_size: Annotated[float, Range(1e-3, 100, log=True), "first step; 1 is the range, or the row's length"] = 1.0,
+    step_size: Annotated[float, Range(1e-3, 100, log=True), "first step; 1 is the range, for signals -20 dB"] = 1.0,
     change: Annotated[float, Range(1e-3, 0.5, log=True), "first share by which the radius shrinks or grows"] = 0.05,
 ) -> Tensor:
     """Climbs the margin in a ball that shrinks while the answer is wrong and grows while it is not.
@@ -58,7 +58,8 @@ def _linear(model: Classifier, points: Tensor, x: Tensor, lead: Tensor, slope: T
     """(n,) how far the boundary would be from x if the lead went on as its slope says."""
     if norm != "l0":
         dual = slope.flatten(1).norm(p=_DUAL[norm], dim=1).clamp_min(1e-30)
-        return distance(points, x, norm) + lead / dual / (unit(model, x, norm) if norm == "noise_to_signal" else 1)
+        away = lead / dual / (l2(x).clamp_min(1e-30) if norm == "noise_to_signal" else 1)
+        return distance(points, x, norm) + away
     assert model.bounds
     room = torch.where(slope > 0, model.bounds[1] - points, points - model.bounds[0])
     gain = (slope.abs() * room).flatten(1).sort(dim=1, descending=True).values.cumsum(1)
