@@ -10,6 +10,7 @@ import numpy as np
 
 from labkit.core.intervals import clopper_pearson, rows_for_width
 from labkit.core.record import Dims, Record
+from labkit.core.refused import unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,18 @@ class RobustnessCurve(Record):
         """(eps,) ends of the exact 95 % interval for the robust accuracy against these attacks."""
         n = len(self)
         return clopper_pearson(np.round(self.robust_accuracy(attack) * n), n)
+
+    def by_group(self, feature: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The known groups by a sensitive feature: (group,) names, (group, eps) rows that still stand, (group,) rows.
+
+        Raises Refused for a feature that these rows do not have.
+        """
+        if feature not in self.groups:
+            raise unknown("a feature of this curve", feature, self.groups)
+        known = self.groups[feature] != ""
+        names, code = np.unique(self.groups[feature][known], return_inverse=True)
+        member = code == np.arange(len(names))[:, None]
+        return names, member.astype(np.int64) @ (~self.broken()[:, known]).T, member.sum(1)
 
     def rows_for(self, width: float) -> np.ndarray:
         """(eps,) how many rows an exact 95 % interval of that width would need, were the share what it is here."""

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from labkit.checks._gaps import LEAST, gaps
+from labkit.core.intervals import clopper_pearson
 from labkit.records.attack import in_words
 from labkit.records.robustness_curve import RobustnessCurve
-from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, rgba
+from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, errors, rgba
 
 
 def figure(record: RobustnessCurve) -> go.Figure:
@@ -97,6 +99,83 @@ def examples(record: RobustnessCurve) -> pd.DataFrame:
             **record.groups,
         }
     )
+
+
+def by_group(record: RobustnessCurve, feature: str) -> go.Figure:
+    """Robust accuracy "at most" against eps in each group by a sensitive feature, with exact 95 % intervals and n. Groups
+    too small to be compared are hollow. Raises Refused for an unknown feature."""
+    names, stands, n = record.by_group(feature)
+    result = base(
+        f"Robust accuracy at most, by {feature}",
+        x=f"budget eps ({in_words(record.norm)})",
+        y="robust accuracy at most",
+        height=420,
+    )
+    low, high = clopper_pearson(stands, n[:, None])
+    # beside each other, so that one interval does not hide another
+    step = 0.015 * float(np.ptp(record.eps)) / max(len(names) - 1, 1)
+    for i, name in enumerate(names):
+        colour, value = COLOURS[i % len(COLOURS)], stands[i] / n[i]
+        result.add_scatter(
+            x=record.eps + (i - (len(names) - 1) / 2) * step,
+            y=value,
+            error_y=errors(value, low[i], high[i]),
+            mode="lines+markers",
+            line={"color": colour, "dash": DASHES[i % len(DASHES)], "width": 1.5},
+            marker={"symbol": MARKERS[i % len(MARKERS)] + ("" if n[i] >= LEAST else "-open"), "size": 7},
+            name=f"{name} (n = {n[i]})",
+        )
+    result.update_yaxes(range=[-0.02, 1.02])
+    return result
+
+
+def groups(record: RobustnessCurve) -> pd.DataFrame:
+    """One budget and group a row, for every sensitive feature: rows, those that stand, the bound with its exact interval,
+    and whether the group is large enough to be compared."""
+    parts = []
+    for feature in record.groups:
+        names, stands, n = record.by_group(feature)
+        low, high = clopper_pearson(stands, n[:, None])
+        budgets = len(record.eps)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "feature": feature,
+                    "group": np.repeat(names, budgets),
+                    "eps": np.tile(record.eps, len(names)),
+                    "n": np.repeat(n, budgets),
+                    "stand": stands.ravel(),
+                    "robust accuracy at most": (stands / n[:, None]).ravel(),
+                    "low": low.ravel(),
+                    "high": high.ravel(),
+                    "compared": np.repeat(n >= LEAST, budgets),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def differences(record: RobustnessCurve) -> pd.DataFrame:
+    """One budget above 0 a row, for robust accuracy and drop by every feature: the largest difference between groups, its
+    interval over all pairs and budgets, and what groups made at random exceed one time in 20. ``p`` is over all budgets."""
+    parts = [
+        pd.DataFrame(
+            {
+                "feature": feature,
+                "of": one.what,
+                "eps": one.eps,
+                "groups": int(one.ranked.sum()),
+                "difference": one.difference,
+                "low": one.low,
+                "high": one.high,
+                "at random, 95 % point": one.null95,
+                "p": one.p,
+            }
+        )
+        for feature in record.groups
+        for one in gaps(record, feature)
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def says(record: RobustnessCurve) -> str:
