@@ -12,7 +12,7 @@ import ipywidgets as W
 from labkit.analyses._guard import check_classifier
 from labkit.checks import check
 from labkit.core import registry
-from labkit.core.method import Param, Range, choices, params
+from labkit.core.method import Param, Range, choices, needs, params
 from labkit.core.record import Record
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
@@ -109,6 +109,8 @@ class Panel(W.VBox):
         for param in self._question.params(self._model, self._data):
             now = self._asked.values.get(param.name, param.default)
             allowed = choices(method, param.name) if method else ()
+            if method and param.name == "norm" and not allowed and "eps" in needs(method):
+                continue  # an attack that is a threat model of its own
             if allowed:
                 param = replace(param, choices=allowed)
                 now = now if now in allowed else allowed[0]

@@ -115,7 +115,7 @@ QUESTIONS = {
             "against": lambda name: {ALONE: None, REST: "rest"}.get(name, name),
         },
     ),
-    "attack": Question("Attack", _examples, "attacks", ("pgd",), rows=8, params=_threat, fits=_bounded),
+    "attack": Question("Attack", _examples, "attacks", ("pgd",), rows=8, params=_threat, also=_usual, fits=_bounded),
     "robustness_curve": Question(
         "Robustness",
         _examples,
@@ -124,6 +124,7 @@ QUESTIONS = {
         several=True,
         rows=32,
         params=_threat,
+        also=_usual,
         meaning={"eps": lambda largest: [largest * k / 4 for k in range(5)]},
         fits=_bounded,
     ),
