@@ -87,8 +87,7 @@ def through(layer: nn.Module, low: Tensor, high: Tensor) -> Interval:
     if isinstance(layer, nn.Linear):
         middle, reach = layer(middle), functional.linear(reach, layer.weight.abs())
     elif isinstance(layer, nn.Conv2d):
-        form = (layer.stride, layer.padding, layer.dilation, layer.groups)
-        middle, reach = layer(middle), functional.conv2d(reach, layer.weight.abs(), None, *form)
+        middle, reach = layer(middle), layer._conv_forward(reach, layer.weight.abs(), None)
     else:
         instead = "convolutions, linear layers, ReLU, Flatten and Normalize"
         raise Refused("interval bounds in training", f"a layer {type(layer).__name__}", instead)
