@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ VERDICTS = ("does_not_meet", "inconclusive", "meets", "info")
 INTRODUCTION = """# False alarms
 
 How often each check of an explanation accuses a sound one, and how often a planted fault is caught. Made by
-`python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand.
+`python -m benchmarks false_alarms --write docs/false_alarms.md`, never by hand. Robustness stands below.
 
 A case is one sound model, one sound method and {examples} of its test examples with a hundred background rows; methods
 take turns, and checks that only some methods answer to are also asked of each other model ({methods}).
@@ -25,6 +27,14 @@ Rules were set, and in one case changed after a first run, on other seeds than t
 measured with rules that stood before (the half `{unseen}` is for trials). A measure's accusation must be sure at 1 % over
 all that its check compares.
 """
+
+
+def put(file: Path, text: str) -> None:
+    """Write one part of the page in the place of the one with the same heading; the others stay."""
+    parts = re.split(r"(?m)^(?=# )", file.read_text()) if file.exists() else []
+    heading = text.partition("\n")[0]
+    kept = {part.partition("\n")[0]: part.rstrip("\n") for part in parts if part.strip()}
+    file.write_text("\n\n".join((kept | {heading: text.rstrip("\n")}).values()) + "\n")
 
 
 def page(results: Any, checks: list[str], half: str, examples: int) -> str:
@@ -52,10 +62,10 @@ def _sound(cases: list[Any], checks: list[str]) -> str:
     for name in checks:
         said = Counter(found[name] for found in cases if name in found)
         judged = sum(said[verdict] for verdict in VERDICTS)
-        rate, ends = _rate(said["does_not_meet"], judged)
+        share, ends = rate(said["does_not_meet"], judged)
         rest = sum(said.values()) - judged
         lines.append(
-            f"| {name} | {judged} | {said['does_not_meet']} | {rate} | {ends} | {said['meets'] + said['info']} | "
+            f"| {name} | {judged} | {said['does_not_meet']} | {share} | {ends} | {said['meets'] + said['info']} | "
             f"{said['inconclusive']} | {rest} |"
         )
     return "\n".join(lines)
@@ -67,9 +77,9 @@ def _faulty(faults: dict[str, list[Any]], checks: list[str]) -> str:
         everyone = [*checks, "withheld"]
         caught = sum(any(found[check] == "does_not_meet" for check in everyone) for found in cases)
         by = Counter(check for found in cases for check in everyone if found[check] == "does_not_meet")
-        rate, ends = _rate(caught, len(cases))
+        share, ends = rate(caught, len(cases))
         told = ", ".join(f"{check} {count}" for check, count in by.most_common())
-        lines.append(f"| {name} | {len(cases)} | {caught} | {rate} | {ends} | {told} |")
+        lines.append(f"| {name} | {len(cases)} | {caught} | {share} | {ends} | {told} |")
     return "\n".join(lines)
 
 
@@ -81,7 +91,8 @@ def _models(accuracy: dict[tuple[str, int], float]) -> str:
     return "\n".join(lines)
 
 
-def _rate(hits: int, n: int) -> tuple[str, str]:
+def rate(hits: int, n: int) -> tuple[str, str]:
+    """A share and the ends of its exact interval, in words."""
     if not n:
         return "–", "–"
     low, high = clopper_pearson(hits, n)

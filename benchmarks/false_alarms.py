@@ -1,8 +1,10 @@
-"""How often each check accuses a sound explanation, and how often it catches a planted fault.
+"""How often each check accuses a sound explanation or a sound robustness curve, and how often it catches a fault.
 
-``python -m benchmarks false_alarms [--half report] [--models 200] [--faulty 40] [--write docs/false_alarms.md]``
+``python -m benchmarks false_alarms [--of explanations robustness] [--half report] [--models 200] [--faulty 40]
+[--attacked 160] [--write docs/false_alarms.md]``
 
-The rules of the checks were set while looking at the half "design" alone; the page tells of the half "report".
+The rules of the checks were set while looking at the half "design" alone; the page tells of the half "report". Of the
+page only the parts asked for with ``--of`` are written anew.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ import torch
 from torch import Tensor
 
 import labkit as lk
-from benchmarks._false_alarms_page import page
+from benchmarks._alarms_under_attack import Case, cases
+from benchmarks._false_alarms_page import page, put
+from benchmarks._false_alarms_under_attack import page_under_attack
 from benchmarks._sound_models import Family, Sound, families, trained
 from labkit.checks import applies_to
 from labkit.core import registry
@@ -49,15 +53,26 @@ Found = Mapping[str, str]
 
 
 def main() -> None:
-    """Train the models, explain them, count, and print or write the page."""
+    """Train the models, explain or attack them, count, and print or write the page."""
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--of", nargs="+", choices=PARTS, default=list(PARTS))
     options.add_argument("--half", choices=HALVES, default="report")
     options.add_argument("--models", type=int, default=200)
     options.add_argument("--faulty", type=int, default=40)
+    options.add_argument("--attacked", type=int, default=160)
     options.add_argument("--write", type=Path)
     asked, _ = options.parse_known_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    for name in asked.of:
+        for text in PARTS[name](asked):
+            if asked.write:
+                put(asked.write, text)
+        print(text)
+
+
+def explanations(asked: argparse.Namespace) -> Iterator[str]:
+    """The page's part on explanations."""
     began, results, told = time.perf_counter(), Results(), 0.0
     for family, seeds in shared_out(asked.models, HALVES[asked.half]):
         faulty = round(asked.faulty * family.share)
@@ -66,10 +81,26 @@ def main() -> None:
             if time.perf_counter() - told > 60:
                 told = time.perf_counter()
                 print(f"{len(results.accuracy)} models, {told - began:.0f} s", flush=True)
-    text = page(results, checks(), asked.half, EXAMPLES)
-    if asked.write:
-        asked.write.write_text(text)
-    print(text)
+    yield page(results, checks(), asked.half, EXAMPLES)
+
+
+def robustness(asked: argparse.Namespace) -> Iterator[str]:
+    """The page's part on robustness, again after every tenth model: there are hours in it."""
+    began, judged_so_far = time.perf_counter(), list[Case]()
+    for each in cases(asked.attacked, HALVES[asked.half]):
+        judged_so_far.append(each)
+        for says in each.says:
+            print(f"{each.attacked.model.name}: {says}", flush=True)
+        if len(judged_so_far) % 10 == 0:
+            print(f"{len(judged_so_far)} models, {time.perf_counter() - began:.0f} s", flush=True)
+            yield page_under_attack(judged_so_far, asked.half)
+    yield page_under_attack(judged_so_far, asked.half)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
+    "explanations": explanations,
+    "robustness": robustness,
+}
 
 
 class Results:
