@@ -12,7 +12,7 @@ from labkit.analyses._attack.ground import Situation, prepare
 from labkit.analyses._attack.strike import grid_levels, refuse_without_values, stored, strike
 from labkit.analyses._attack.threats import check_budgets
 from labkit.analyses._attack.wording import changes
-from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, check_classifier, unchanged
 from labkit.core.refused import Refused
 from labkit.data.constraints import Constraints
 from labkit.data.split import Split
@@ -51,6 +51,7 @@ def attack(
         Refused: whatever preflight finds; labels far below chance; a budget in another unit; one class for every
             input; a threat model that the attack or the model does not fit; an attack that gives no finite value.
     """
+    check_classifier(model, "attack")
     usual = threat_of([method], norm, model, data)
     if norm is None and isinstance(method, str) and usual not in (known := supported_norms(method)) and known:
         usual = known[0]

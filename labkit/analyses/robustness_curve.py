@@ -16,7 +16,7 @@ from labkit.analyses._attack.escalation import escalate, lost_to_black_box, reas
 from labkit.analyses._attack.ground import Situation, prepare
 from labkit.analyses._attack.strike import grid_levels, stored
 from labkit.analyses._attack.threats import check_budgets
-from labkit.analyses._guard import DEFAULT_BATCH, Run, unchanged
+from labkit.analyses._guard import DEFAULT_BATCH, Run, check_classifier, unchanged
 from labkit.checks._iterated import iterated
 from labkit.data.constraints import Constraints
 from labkit.data.split import Split
@@ -64,6 +64,7 @@ def robustness_curve(
     Raises:
         Refused: as ``labkit.attack``; no attacks or budgets, or one of them twice.
     """
+    check_classifier(model, "robustness_curve")
     budgets = as_budgets("robustness_curve", eps)
     norm = threat_of(listed(attacks), norm, model, data)
     chosen, controls = lined_up(attacks, dict(options or {}), norm)
