@@ -18,7 +18,7 @@ def figure(record: Sandwich) -> go.Figure:
     """Both bounds against eps with their exact 95 % intervals; the gap between them is shaded."""
     eps = record.eps
     result = base(
-        f"Certified <= true <= attacked, {len(record)} rows",
+        f"Certified ≤ true ≤ attacked, {len(record)} rows",
         x=f"budget eps ({in_words(record.norm)})",
         y="robust accuracy",
         height=420,
