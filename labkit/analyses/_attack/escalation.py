@@ -74,13 +74,22 @@ def escalate(
             if not (campaign.best(by_gradient=True) > campaign.budgets.max(initial=0)).any():
                 break
             try:
-                campaign.run(replace(stepping[0], name=f"{stepping[0].name}, {name}"), way=way)
+                _by_another_way(campaign, stepping, name, way)
             except (RuntimeError, TypeError, IndexError, ValueError):
                 ground.run.warn(f"{name} could not be tried: the model does not run so")
     if ground.norm in supported_norms(BLACK_BOX):
         square = choose(BLACK_BOX, {"queries": 2000}, ground.norm)
         campaign.run(replace(square, name=f"{BLACK_BOX} with more queries"))
     return now
+
+
+def _by_another_way(campaign: Campaign, stepping: Sequence[Chosen], name: str, way: ways.Way) -> None:
+    """The first attack by other gradients; where these help, the others too, on the rows that still stand."""
+    first, *others = (replace(each, name=f"{each.name}, {name}") for each in stepping)
+    campaign.run(first, way=way)
+    if campaign.cure and campaign.cure[1] is way:
+        for each in others:
+            campaign.run(each, way=way, known=campaign.reached)
 
 
 def _ways(campaign: Campaign, found: Mapping[str, Any], why: Mapping[str, str]) -> dict[str, ways.Way]:
