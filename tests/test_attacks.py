@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
+import attack_cases
 import foolbox
 import numpy as np
 import pytest
 import torch
+from attack_cases import CASES, Ground, Watched, far, names, raw
 from torch import Tensor, nn
 
 import labkit as lk
@@ -13,29 +18,46 @@ from labkit.attacks import _squares
 from labkit.attacks._search import Best, inside, margin, project
 from labkit.core import method, registry
 from labkit.core.draws import Draws
+from labkit.records.attack import THREATS
 
-QUICK = {"boundary": {"steps": 20}, "square": {"queries": 60}, "uniform_noise": {"draws": 10}, "pgd": {"steps": 10}}
-EPS = {"linf": 0.1, "l2": 0.6}
+BOTH = ("linf", "l2")
+EPS = {"linf": 0.1, "l2": 0.6, "l1": 2.0, "l0": 4.0, "adversarial_patch": 0.1, "rotation_translation_scale": 0.5}
+ELSEWHERE = {
+    "noise_to_signal": ("power_cnn", 0.1),
+    "time_shift": ("power_cnn", 0.2),
+    "time_warp": ("power_cnn", 0.02),
+    "edits": ("movies_gru", 2),
+    "character_edits": ("movies_gru", 2),
+    "cost": ("german_mlp", 1.0, "checking_account", "duration", "purpose", "savings", "installment_rate"),
+}
 
 
-def supported() -> list[tuple[str, str]]:
-    found = []
-    for name in lk.names("attacks"):
-        function = registry.find("attacks", name)
-        found += [(name, norm) for norm in method.choices(function, "norm") or ("linf", "l2")]
-    return found
-
-
-def raw(name: str, model, x: Tensor, y: Tensor, norm: str, seed: int = 0) -> Tensor:
-    """The bare leaf, without the analysis around it."""
-    function = registry.find("attacks", name)
-    offered = {"model": model, "x": x, "y": y, "eps": EPS[norm], "norm": norm, "generator": Draws(seed, len(x))}
-    return method.call(function, method.bind("attacks", name, function, QUICK.get(name, {})), offered)
+@lru_cache
+def from_zoo(name: str, eps: float, *free: str) -> Ground:
+    data = lk.zoo.data(name)
+    return Ground(lk.zoo.load(name), data.test[:24], data.train[:100], eps, free)
 
 
 @pytest.fixture(scope="module")
-def some(digits) -> tuple[Tensor, Tensor]:
-    return torch.tensor(digits.test.x[:12]), torch.tensor(digits.test.y[:12])
+def on(mlp, digits):
+    """norm -> the smallest model for it, with six rows that it gets right."""
+
+    @lru_cache
+    def ground(norm: str) -> Ground:
+        found = (
+            from_zoo(*ELSEWHERE[norm])
+            if norm in ELSEWHERE
+            else Ground(mlp, digits.test[:24], digits.train[:100], EPS[norm])
+        )
+        return found.right().first(6)
+
+    return ground
+
+
+@pytest.fixture(scope="module")
+def found_by(on):
+    """(attack, norm) -> what the bare leaf gives for the six rows, at most six in one pass."""
+    return lru_cache(lambda name, norm: raw(name, norm, on(norm), batch_size=6))
 
 
 @pytest.fixture(scope="module")
@@ -44,43 +66,158 @@ def linear():
     w = torch.tensor(np.random.default_rng(0).normal(size=20), dtype=torch.float32)
     layer = nn.Linear(20, 2)
     with torch.no_grad():
-        layer.weight[:], layer.bias[:] = torch.stack([-w / 2, w / 2]), torch.tensor([0.2, -0.2])
+        layer.weight[:], layer.bias[:] = torch.stack([-w / 2, w / 2]), torch.tensor([-0.875, 0.875])
     x = np.random.default_rng(1).uniform(0.3, 0.7, (200, 20)).astype(np.float32)
-    lead = x.astype(np.float64) @ w.double().numpy() - 0.4
+    lead = x.astype(np.float64) @ w.double().numpy() + 1.75
     y = (lead > 0).astype(np.int64)
     y[:20] = 1 - y[:20]  # clean errors
     schema = lk.data.Schema("tabular", "side", (20,), bounds=(0.0, 1.0))
     split = lk.data.Split(x, y, schema, ("left", "right"), "linear")
     model = lk.wrap(layer, classes=split.classes, bounds=(0, 1))
-    dual = {"linf": w.abs().sum().item(), "l2": w.norm().item()}
-    return model, split, {norm: np.abs(lead) / d for norm, d in dual.items()}
+    return model, split, exact_distances(np.abs(lead), w.double().numpy() * np.where(lead > 0, -1, 1)[:, None], x)
 
 
-@pytest.mark.parametrize(("name", "norm"), supported())
-def test_an_attack_keeps_its_contract(name: str, norm: str, mlp, some) -> None:
-    x, y = some
+def exact_distances(lead: np.ndarray, up: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
+    """(n,) by norm: the least change within 0..1 that takes ``lead`` away, where ``up`` (n, values) is the slope.
+
+    Under linf every value goes equally far, under l2 in proportion to its slope, and none beyond its bound: bisected.
+    """
+    room, size = np.where(up > 0, 1 - x, x).astype(np.float64), np.abs(up)
+    found = {}
+    for norm, way in (("linf", np.ones_like(size)), ("l2", size)):
+        low, high = np.zeros((len(x), 1)), np.full((len(x), 1), 1e3)
+        for _ in range(80):
+            middle = (low + high) / 2
+            enough = (size * np.minimum(middle * way, room)).sum(1, keepdims=True) >= lead[:, None]
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        moved = np.minimum(high * way, room)
+        found[norm] = moved.max(1) if norm == "linf" else np.sqrt((moved**2).sum(1))
+    # l1 goes to the largest slopes first, each as far as its bound; l0 to those that bring most.
+    order = np.argsort(-size, 1)
+    size, there = np.take_along_axis(size, order, 1), np.take_along_axis(room, order, 1)
+    before = np.cumsum(size * there, 1) - size * there
+    found["l1"] = np.clip((lead[:, None] - before) / size, 0, there).sum(1)
+    brings = -np.sort(-size * there, 1)
+    found["l0"] = 1.0 + (np.cumsum(brings, 1) < lead[:, None]).sum(1)
+    return found | {"noise_to_signal": found["l2"] / np.sqrt((x.astype(np.float64) ** 2).sum(1))}
+
+
+def lead(ground: Ground, points: Tensor, model=None) -> Tensor:
+    """(n,) lead of the best wrong class."""
+    with torch.no_grad():
+        return margin((model or ground.model)(points), torch.tensor(ground.data.y[: len(points)]))
+
+
+# They draw only where their plain search has failed, and letters that the model does not know.
+DRAW_LATE = {"tabular_search", "character_edits"}
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_an_attack_keeps_its_contract(name: str, norm: str, on, found_by) -> None:
+    ground = on(norm)
+    x, watched = torch.tensor(ground.data.x), Watched(ground.model)
     kept = x.clone()
-    found = raw(name, mlp, x, y, norm)
+    found = raw(name, norm, ground, model=watched.classifier(), x=x, batch_size=len(x))
     assert torch.equal(x, kept), "the input was changed"
-    assert found.shape == x.shape and found.dtype == x.dtype and found.isfinite().all()
-    assert found.min() >= 0 and found.max() <= 1
-    if "eps" in method.needs(registry.find("attacks", name)):
-        delta = (found - x).flatten(1)
-        size = delta.abs().amax(1) if norm == "linf" else delta.norm(dim=1)
-        assert size.max() <= EPS[norm] * (1 + 1e-5)
-    assert torch.equal(found, raw(name, mlp, x, y, norm)), "the same seed gives another result"
-    assert not found.requires_grad
+    assert found.shape == x.shape and found.dtype == x.dtype and found.isfinite().all() and not found.requires_grad
+    assert not torch.equal(found, x), "nothing was tried"
+    if ground.model.bounds:
+        assert found.min() >= ground.model.bounds[0] and found.max() <= ground.model.bounds[1]
+    if norm in THREATS and names(name, "eps"):
+        assert (far(norm, ground, found) <= ground.eps * (1 + 1e-5)).all()
+    if norm == "cost":
+        assert ground.prices.kept(ground.data.x, found.numpy(), ground.eps).all(), "against the constraints"
+    assert watched.most <= len(x), "more rows in one pass than allowed"
+    asks_only = "queries" in method.promises(registry.find("attacks", name))
+    assert (watched.gradients == 0) == asks_only, "takes gradients, and promises not to, or the other way round"
+    assert torch.equal(found, found_by(name, norm)), "the same seed gives another result"
+    if names(name, "generator") and name not in DRAW_LATE:
+        assert not torch.equal(found, raw(name, norm, ground, seed=1)), "the seed is not used"
+    if names(name, "eps"):
+        assert torch.equal(raw(name, norm, ground, eps=0.0), x), "eps 0 changes something"
 
 
-@pytest.mark.parametrize(("name", "norm"), supported())
-def test_the_batch_size_changes_no_answer(name: str, norm: str, mlp, digits) -> None:
-    split = digits.test[:9]
-    options = {"eps": EPS[norm], "norm": norm, **QUICK.get(name, {})}
-    whole, parts = (lk.attack(mlp, split, name, batch_size=size, **options) for size in (64, 2))
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_a_row_has_its_answer_alone_and_in_company(name: str, norm: str, on, found_by) -> None:
+    ground, whole = on(norm), found_by(name, norm)
+    for rows in (np.array([3]), np.array([5, 0, 3])):
+        torch.testing.assert_close(raw(name, norm, ground, rows=rows), whole[rows], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_the_batch_size_changes_no_answer_and_clean_errors_stay(name: str, norm: str, on) -> None:
+    ground = on(norm)
+    y = ground.data.y.copy()
+    y[1] = (y[1] + 1) % len(ground.model.classes)
+    split = replace(ground.data, y=y)
+    given = attack_cases.options(name) | {
+        "norm": norm,
+        "background": ground.background,
+        "constraints": ground.constraints,
+    }
+    given |= {"eps": ground.eps} if names(name, "eps") else {}
+    whole, parts = (lk.attack(ground.model, split, name, batch_size=size, **given) for size in (256, 4))
     np.testing.assert_array_equal(whole.success, parts.success)
-    np.testing.assert_allclose(whole.adversarial, parts.adversarial, atol=1e-4)
-    other = lk.attack(mlp, split, name, seed=1, **options)
-    assert name == "fgsm" or not np.array_equal(other.adversarial, whole.adversarial), "the seed is not used"
+    np.testing.assert_allclose(whole.adversarial, parts.adversarial, atol=1e-4, rtol=1e-4)
+    np.testing.assert_array_equal(whole.x, split.x)
+    np.testing.assert_array_equal(whole.adversarial[1], split.x[1])
+    assert whole.correct.tolist() == [True, False, True, True, True, True] and not whole.success[1]
+    assert not whole.warnings, "rows came back beyond the budget, or without values"
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_nan_is_no_success_and_stops_no_attack(name: str, norm: str, on) -> None:
+    """A model that answers its clean rows alone."""
+    ground = on(norm)
+    clean = torch.tensor(ground.data.x)
+
+    def holes(x: Tensor, logits: Tensor) -> Tensor:
+        known = (x[:, None] == clean[None]).flatten(2).all(2).any(1)
+        return torch.where(known[:, None], logits, torch.nan)
+
+    found = raw(name, norm, ground, model=Watched(ground.model, holes).classifier())
+    assert found.isfinite().all() and (found.shape, found.dtype) == (clean.shape, clean.dtype)
+    assert not (lead(ground, found, Watched(ground.model, holes).classifier()) > 0).any()
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_what_cannot_be_broken_comes_back(name: str, norm: str, on) -> None:
+    """A model with one answer, and no gradient, for every input; all rows are of that class."""
+    ground = on(norm)
+    ground = replace(ground, data=replace(ground.data, y=np.full(6, 1)))
+
+    def sure(x: Tensor, logits: Tensor) -> Tensor:
+        return 5.0 * (torch.arange(logits.shape[1]) == 1).float().expand(len(x), -1)
+
+    found = raw(name, norm, ground, model=Watched(ground.model, sure).classifier())
+    assert found.isfinite().all()
+    if not names(name, "eps"):
+        assert torch.equal(found, torch.tensor(ground.data.x)), "a smallest perturbation where there is none"
+    elif norm in THREATS:
+        assert (far(norm, ground, found) <= ground.eps * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_one_impossible_row_stops_no_other(name: str, norm: str, on, found_by) -> None:
+    """The model is sure of whatever is nearer to row 2 than half the way to its nearest neighbour."""
+    ground = on(norm)
+    x = torch.tensor(ground.data.x)
+    row, sure = x[2].double(), 9.0 * (torch.arange(len(ground.model.classes)) == int(ground.data.y[2])).float()
+
+    def away(points: Tensor) -> Tensor:
+        change = (points - row).flatten(1).abs()
+        return ((change > 0).double() if norm in ("edits", "cost", "character_edits") else change).mean(1)
+
+    others = [0, 1, 3, 4, 5]
+    near = away(torch.cat([x[others], torch.tensor(ground.background.x)])).min() / 2
+
+    def locked(points: Tensor, logits: Tensor) -> Tensor:
+        return torch.where((away(points) < near)[:, None], sure, logits)
+
+    model = Watched(ground.model, locked).classifier()
+    found = raw(name, norm, ground, model=model, batch_size=6)
+    torch.testing.assert_close(found[others], found_by(name, norm)[others], atol=1e-4, rtol=1e-4)
+    assert not lead(ground, found, model)[2] > 0 or away(found[2:3]) >= near
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -89,7 +226,8 @@ def test_fgsm_is_foolboxs_for_every_example(norm: str, mlp, digits) -> None:
     theirs = foolbox.attacks.LinfFastGradientAttack() if norm == "linf" else foolbox.attacks.L2FastGradientAttack()
     model = foolbox.PyTorchModel(mlp.module, bounds=(0, 1), device="cpu")
     _, expected, _ = theirs(model, x, y, epsilons=EPS[norm])
-    torch.testing.assert_close(raw("fgsm", mlp, x, y, norm), expected, atol=1e-6, rtol=0)
+    ours = registry.find("attacks", "fgsm")(mlp, x, y, EPS[norm], norm)
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -112,13 +250,36 @@ def test_pgd_reaches_a_linear_models_exact_robust_accuracy(norm: str, linear) ->
         assert found.robust_accuracy == pytest.approx((found.correct & (distance[norm] > eps)).mean(), abs=0.011)
 
 
-@pytest.mark.parametrize(("name", "norm"), supported())
-def test_no_attack_beats_a_linear_models_exact_robust_accuracy(name: str, norm: str, linear) -> None:
+LINEAR = [(name, norm) for name, norm in CASES if norm in ("linf", "l2", "l1", "l0", "noise_to_signal")]
+LONGER = {"draws": 100, "generations": 30, "population": 40, "probes": 50, "queries": 300, "searches": 5, "steps": 60}
+LONGER |= {"updates": 200}
+STEPS = {"hop_skip_jump": 8, "boundary": 300, "sign_flip": 300}
+# A row must be broken where the budget is 1.05 times a linear model's exact distance; where it is so many times, for these.
+WITHIN = {
+    "uniform_noise": 2.0,
+    "noise_at_snr": 2.0,
+    "square": 1.6,
+    "hop_skip_jump": 1.2,
+    "sign_flip": 1.1,
+    "transfer": 1.1,
+}
+
+
+@pytest.mark.parametrize(("name", "norm"), LINEAR)
+def test_an_attack_breaks_a_linear_model_from_its_exact_distance_on(name: str, norm: str, linear) -> None:
     model, split, distance = linear
-    eps = float(np.median(distance[norm]))
-    found = lk.attack(model, split[:60], name, eps=eps, norm=norm, **QUICK.get(name, {}))
-    assert not (found.success & (distance[norm][:60] > eps * (1 + 1e-5))).any()
+    split, exact = split[15:60], distance[norm][15:60]
+    eps = float(np.quantile(exact, 0.7))
+    known = {p.name for p in method.params(registry.find("attacks", name))}
+    given = attack_cases.options(name) | {k: v for k, v in LONGER.items() if k in known}
+    given |= {"steps": STEPS[name]} if name in STEPS else {}
+    found = lk.attack(model, split, name, eps=eps, norm=norm, background=split, **given)
+    assert not (found.success & (exact > eps * (1 + 1e-5))).any(), "nearer than the boundary"
     assert (found.distance <= eps * (1 + 1e-5)).all()
+    near = found.correct & (exact <= eps / (1 if norm == "l0" else WITHIN.get(name, 1.05)))
+    if name == "universal":  # one perturbation for all rows can but break one side
+        near &= found.y == np.bincount(found.y[found.success]).argmax()
+    assert near.sum() > 3 and found.success[near].all()
 
 
 def test_every_attack_beats_noise_where_gradients_are_sound(mlp, digits) -> None:
@@ -294,8 +455,8 @@ def test_an_attack_that_cheats_is_cut_to_the_budget_and_asked_again(mlp, digits)
         ({"method": "pgd", "eps": float("nan")}, "from 0 on"),
         ({"method": "pgd", "eps": [0.1, 0.2]}, "labkit.robustness_curve"),
         ({"method": "pgd", "eps": "large"}, "budgets that are numbers"),
-        ({"method": "pgd", "eps": 0.1, "norm": "l1"}, "'linf', 'l2'"),
-        ({"method": "boundary", "eps": 0.1, "norm": "linf"}, "norm='l2', or one of: fgsm, pgd"),
+        ({"method": "momentum", "eps": 0.1, "norm": "l1"}, "an attack for linf, l2"),
+        ({"method": "boundary", "eps": 0.1, "norm": "linf"}, "norm='l2', or one of: .*fgsm, .*pgd"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, words, mlp, digits) -> None:
@@ -312,7 +473,7 @@ def test_a_model_that_these_attacks_do_not_fit_is_refused(mlp_module, digits) ->
     )
     schema = lk.data.Schema("text", "side", (5,))
     split = lk.data.Split(np.ones((4, 5), np.int64), np.array([0, 1, 0, 1]), schema, ("a", "b"), "words")
-    with pytest.raises(lk.Refused, match=r"(?s)inputs are not continuous numbers.*tables and text"):
+    with pytest.raises(lk.Refused, match=r"(?s)inputs are not continuous numbers.*edits' for text"):
         lk.attack(words, split, "pgd", eps=0.1)
     with pytest.raises(lk.Refused, match="a Split"):
         lk.attack(unbounded, digits.test.x[:20], "pgd", eps=0.1)

@@ -106,7 +106,7 @@ def read_at(x: Tensor, places: Tensor) -> Tensor:
     left = places.floor().clamp(max=max(last - 1, 0))
     here, after = (_taken(x, (left.long() + k).clamp(max=last)) for k in (0, 1))
     share = (places - left).to(x.dtype)
-    return here + (share if x.ndim == 2 else share[:, None]) * (after - here)
+    return torch.lerp(here, after, share if x.ndim == 2 else share[:, None])  # exact at both ends
 
 
 def _taken(x: Tensor, index: Tensor) -> Tensor:
