@@ -82,6 +82,8 @@ def attack(
         run.warn(f"{found.given_up} rows came back changed beyond the budget; they were left as they were")
     if found.thrown_away:
         run.warn(f"{found.thrown_away} successes met on the way were not given back; they are counted all the same")
+    if eps != 0 and np.array_equal(adversarial, ground.x):
+        run.warn(f"{chosen.name} changed no row, so that robust accuracy says nothing but what accuracy does")
     far = ground.threat.distance
     return Adversarial(
         provenance=run.provenance(),

@@ -42,7 +42,7 @@ def gradients(ground: Ground) -> dict[str, np.ndarray]:
 
     def evidence(part: slice) -> Tensor:
         here, labels = ground.model.tensor(x[part]).clone(), ground.model.tensor(y[part])
-        near = here + NEARBY * span * drawn(draws[part].normal(*x.shape[1:]), here)
+        near = here + NEARBY * span * drawn(draws[part].normal(*x.shape[1:]), here).to(here.dtype)
         loss, lead, lead_near = (
             _gradient(ground, v, labels, kind).flatten(1)
             for v, kind in ((here, "loss"), (here, "margin"), (near, "margin"))

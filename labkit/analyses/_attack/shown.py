@@ -13,7 +13,7 @@ from labkit.models.classifier import Classifier
 
 
 class Shown(nn.Module):
-    """Counts the rows answered and those that gradients are taken of.
+    """Counts the rows answered and those that gradients are taken of. Takes and gives single precision, whatever the model's.
 
     With ``watched`` rows and classes it keeps, for calls with as many rows, the most adversarial point asked about.
     """
@@ -21,6 +21,7 @@ class Shown(nn.Module):
     def __init__(self, model: Classifier, way: Way, watched: tuple[Tensor, Tensor] | None = None) -> None:
         super().__init__()
         self.inner, self.model, self.way = model.module, model, way
+        self.dtype = model.dtype
         self.queries = self.gradients = self.calls = 0
         self.y = None if watched is None else watched[1]
         self.best = None if watched is None else (watched[0].clone(), torch.full(watched[1].shape, -torch.inf))
@@ -40,7 +41,7 @@ class Shown(nn.Module):
         return logits
 
     def _counted(self, x: Tensor) -> Tensor:
-        logits = self.model(x)
+        logits = self.model(x.to(self.dtype) if x.is_floating_point() else x).float()
         self.queries += len(x)
         self.gradients += len(x) if logits.requires_grad else 0
         return logits

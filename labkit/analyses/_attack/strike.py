@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from labkit.analyses._attack.chosen import Chosen
+from labkit.analyses._attack.foreign import in_a_room_of_its_own, say_what_came_back
 from labkit.analyses._attack.ground import Ground
 from labkit.analyses._attack.shown import Shown
 from labkit.analyses._attack.ways import Way, as_it_is
@@ -49,13 +51,15 @@ def strike(ground: Ground, chosen: Chosen, rows: np.ndarray, eps: float | None, 
     caught = x.copy(), np.full(len(rows), -np.inf, np.float32)
 
     def attack(part: slice) -> Tensor:
-        values = ground.model.tensor(x[part]).clone()
+        values = _single(ground.model.tensor(x[part])).clone()
         y = ground.model.tensor(ground.y[rows][part])
         shown = Shown(ground.model, way, (values, y) if chosen.foreign else None)
         offered = {**fixed, "model": shown.classifier(), "x": values, "y": y, "generator": draws[part]}
         if ground.data.texts:
             offered["texts"] = tuple(ground.data.texts[i] for i in rows[part])
-        found = _checked(chosen, method.call(chosen.function, chosen.spec, offered), values)
+        room = in_a_room_of_its_own(chosen.name, (run.seed or 0) + part.start, values.device)
+        with room if chosen.foreign else nullcontext():
+            found = _checked(chosen, method.call(chosen.function, chosen.spec, offered), values)
         spent[:, part] = np.array([[shown.queries], [shown.gradients]]) * ground.asks / len(values)
         if shown.best is not None:
             caught[0][part], caught[1][part] = (t.cpu().numpy() for t in shown.best)
@@ -70,6 +74,8 @@ def strike(ground: Ground, chosen: Chosen, rows: np.ndarray, eps: float | None, 
             "broken"
         )
         raw[lost] = x[lost]
+    if chosen.foreign:
+        say_what_came_back(ground, what, rows, raw, eps)
     found = settle(ground, rows, raw, eps)
     found = replace(found, queries=spent[0], gradients=spent[1], lost=int(lost.sum()))
     return _with_thrown_away(ground, rows, found, caught, eps) if chosen.foreign else found
@@ -85,13 +91,18 @@ def _on_offer(ground: Ground, chosen: Chosen, eps: float | None) -> dict[str, An
         "schema": ground.data.schema,
     }
     if ground.background is not None:
-        offered["background"] = ground.model.tensor(ground.background.x)
+        offered["background"] = _single(ground.model.tensor(ground.background.x))
     elif "background" in method.needs(chosen.function) and ground.table is None:
         instead = "background=data.train[:500]: rows of what inputs usually are"
         raise Refused(f"the attack {chosen.name}", "no background, of which it learns", instead)
     if ground.table is not None:
         offered |= ground.table.on_offer(ground.model)
     return offered
+
+
+def _single(x: Tensor) -> Tensor:
+    """In the precision in which attacks work, whatever the model's own; ``Shown`` hands the model its own again."""
+    return x.float() if x.is_floating_point() else x
 
 
 def _checked(chosen: Chosen, found: Any, values: Tensor) -> Tensor:
@@ -101,6 +112,9 @@ def _checked(chosen: Chosen, found: Any, values: Tensor) -> Tensor:
     if found.shape != values.shape:
         given = f"a result of shape {tuple(found.shape)} for inputs of shape {tuple(values.shape)}"
         raise Refused(f"the attack {chosen.name}", given, "perturbed inputs of the same shape")
+    if found.is_floating_point() != values.is_floating_point():
+        given = f"a result of type {found.dtype} for inputs of type {values.dtype}"
+        raise Refused(f"the attack {chosen.name}", given, "perturbed inputs of the same type, in the data's units")
     return found.to(values.dtype)
 
 

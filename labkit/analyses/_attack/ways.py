@@ -72,23 +72,26 @@ class Averaged(nn.Module):
 
     Gradients are means too: the expectation over transformations of Athalye et al., 2018, arXiv 1707.07397. Every call
     draws afresh, from numbers that follow from the seed; the global generator is left alone. Rows are asked about several
-    times in one pass, but not all the times: a model may draw once for a whole batch.
+    times in one pass, but not all the times: a model may draw once for a whole batch. No pass has more than ``most`` rows.
     """
 
-    def __init__(self, model: Classifier, asks: int, seed: int, passes: int = 4) -> None:
+    def __init__(self, model: Classifier, asks: int, seed: int, most: int = 256, passes: int = 4) -> None:
         super().__init__()
-        self.inner, self.model, self.copies, self.passes = model.module, model, asks // passes, passes
+        self.inner, self.model, self.asks, self.least, self.most = model.module, model, asks, passes, most
         self.seed, self.calls = seed, 0
 
     def forward(self, x: Tensor) -> Tensor:
         total: Any = 0.0
-        for _ in range(self.passes):
+        room = max(1, min(self.asks // self.least, self.most // len(x)))
+        copies = next(c for c in range(room, 0, -1) if self.asks % c == 0)
+        passes = self.asks // copies
+        for _ in range(passes):
             self.calls += 1
             with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
                 torch.manual_seed(1_000_003 * self.seed + self.calls)
-                asked = self.model(x.repeat(self.copies, *[1] * (x.ndim - 1))).float().softmax(1)
-            total = total + asked.unflatten(0, (self.copies, len(x))).mean(0)
-        return (total / self.passes).clamp_min(1e-12).log()
+                asked = self.model(x.repeat(copies, *[1] * (x.ndim - 1))).float().softmax(1)
+            total = total + asked.unflatten(0, (copies, len(x))).mean(0)
+        return (total / passes).clamp_min(1e-12).log()
 
 
 _STEPS = {
