@@ -372,3 +372,16 @@ def test_units_and_rows_are_two_ways_to_say_the_same() -> None:
     np.testing.assert_array_equal(made[:, 3:6].argmax(1), values[:, home])
     assert (made[:, 3:6].sum(1) == 1).all() and (made[:, [0, 1, 2, 6]] == x[:, [0, 1, 2, 6]]).all()
     assert rows.countless == [] and isinstance(PRICES.agreed, Constraints)
+
+
+def test_rows_in_double_precision_are_attacked_as_those_in_single_are() -> None:
+    """A number that nobody changed must not seem to have moved, nor fall short of the training rows that it passes."""
+    x = np.random.default_rng(0).normal(0, 3, (200, 2))
+    schema = Schema("tabular", "sum", (2,), features=tuple(Feature(n, "numeric", -20, 20) for n in "ab"))
+    single = lk.data.Split(x.astype(np.float32), (x.sum(1) > 0).astype(np.int64), schema, ("less", "more"), "sums")
+    double = replace(single, x=x)
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.data = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    model = lk.wrap(layer, classes=single.classes)
+    one, other = (lk.attack(model, d[:20], "tabular_search", eps=0.3, background=d) for d in (single, double))
+    assert one.success.sum() > 5 and np.array_equal(one.success, other.success) and not other.warnings

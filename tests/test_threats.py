@@ -54,7 +54,9 @@ class TestKeeping:
 
     def test_noise_to_signal_is_a_share_of_the_row_and_says_decibels(self, mlp, rows) -> None:
         found = lk.attack(mlp, rows, "pgd", eps=0.1, norm="noise_to_signal", restarts=1)
-        apart, length = (np.linalg.norm(v.reshape(len(rows), -1), axis=1) for v in (found.adversarial - found.x, found.x))
+        apart, length = (
+            np.linalg.norm(v.reshape(len(rows), -1), axis=1) for v in (found.adversarial - found.x, found.x)
+        )
         assert (apart <= 0.1 * length * (1 + 1e-5)).all() and apart.max() > 0.05 * length.max()
         assert "dB" in lk.says(found)
 
@@ -195,7 +197,9 @@ class TestWays:
         ways.differences(0.1, 30, 16, 0)(ask, torch.rand(4, 40, requires_grad=True), 3)
         assert max(seen) <= 16 and sum(seen) == 4 + 2 * 30 * 4
 
-    def test_a_random_model_is_asked_several_times_and_the_global_generator_is_left_alone(self, mlp_module, digits) -> None:
+    def test_a_random_model_is_asked_several_times_and_the_global_generator_is_left_alone(
+        self, mlp_module, digits
+    ) -> None:
         class Noisy(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -251,6 +255,18 @@ def test_rows_of_a_random_model_that_luck_broke_stand(mlp, rows) -> None:
             return self.net(x) + 12 * torch.randn(len(x), 10)
 
     model = replace(mlp, module=Coin().eval())
-    found = lk.robustness_curve(model, rows, ["uniform_noise"], eps=[1e-4], options={"pgd": {"restarts": 1, "steps": 3}})
+    found = lk.robustness_curve(
+        model, rows, ["uniform_noise"], eps=[1e-4], options={"pgd": {"restarts": 1, "steps": 3}}
+    )
     assert found.asks == 20 and found.came_back <= found.asked_again
     assert found.robust_accuracy()[0] > 0.75 * found.accuracy  # nothing but luck at such a budget
+
+
+def test_the_precision_of_the_rows_changes_no_distance(mlp, rows) -> None:
+    single, double, half = (
+        replace(rows[:8], x=rows.x[:8].astype(t) * t(0.999)) for t in (np.float32, float, np.float16)
+    )
+    for norm, name, some in (("l0", "jsma", double), ("linf", "deepfool", double), ("l0", "jsma", half)):
+        one, other = (lk.attack(mlp, r, name, norm=norm) for r in (single, some))
+        np.testing.assert_allclose(one.distance, other.distance, rtol=0.02, err_msg=f"{norm} {some.x.dtype}")
+        assert np.array_equal(one.success, other.success) and one.success.any()

@@ -11,6 +11,7 @@ import torch
 
 from labkit.analyses._guard import Run, as_array
 from labkit.core.refused import Refused
+from labkit.data.split import Split
 from labkit.models.classifier import Classifier
 
 ROWS = 32
@@ -144,6 +145,17 @@ def check_inputs(asked: str, model: Classifier, x: np.ndarray) -> None:
             f"bounds {low:g} to {high:g}, but values only from {seen[0]:.3g} to {seen[1]:.3g}",
             "bounds in the data's own unit",
         )
+
+
+def check_background(asked: str, model: Classifier, x: np.ndarray, background: object) -> None:
+    """Refuse as rows of what inputs usually are what is no Split, or holds what no row like x could be."""
+    asked, instead = f"{asked} with a background", "a Split of rows like these, such as data.train[:500]"
+    if not isinstance(background, Split):
+        raise Refused(asked, f"a {type(background).__name__}", instead)
+    if background.x.shape[1:] != x.shape[1:]:
+        given = f"a background of shape {background.x.shape} for rows of shape {x.shape}"
+        raise Refused(asked, given, instead)
+    check_inputs(asked, model, background.x)
 
 
 def check_labels(asked: str, y: np.ndarray, n: int, classes: int) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from labkit.analyses._attack.chosen import as_budgets
 from labkit.analyses._attack.tables import table
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, check_classifier, logits, unchanged
-from labkit.analyses._preflight import check_not_shifted, preflight
+from labkit.analyses._preflight import check_background, check_not_shifted, preflight
 from labkit.core import method, registry
 from labkit.core.draws import Draws
 from labkit.core.method import Spec
@@ -64,24 +64,29 @@ def certify(
             no bounds, by name; budgets that are no numbers.
     """
     check_classifier(model, ASKED)
+    asked = f"{ASKED} on {model.name}"
     if not isinstance(data, Split):
-        raise Refused(f"{ASKED} on {model.name}", f"a {type(data).__name__}", "a Split, such as data.test[:64]")
+        raise Refused(asked, f"a {type(data).__name__}", "a Split, such as data.test[:64]")
     chosen = _choose(method, options, norm)
     budgets = np.zeros(0) if eps is None else as_budgets(ASKED, eps)
     if len(budgets) and not (np.isfinite(budgets).all() and budgets[0] >= 0):
         raise Refused(ASKED, f"eps={eps}", "budgets that are numbers from 0 on, in the data's units")
-    if not 0.001 <= resolution <= 1:
+    if not isinstance(resolution, float | int) or not 0.001 <= resolution <= 1:
         raise Refused(ASKED, f"resolution={resolution!r}", "a share of the radius, from 0.001 to 1")
     stated = {"certificate": str(chosen.spec), "norm": chosen.norm, "eps": budgets.tolist(), "resolution": resolution}
     run = Run(ASKED, stated, seed, model, batch_size=batch_size)
     x, y, run.data = as_split(data, model)
     assert y is not None
     preflight(run, model, x, y)
+    if constraints and chosen.norm != "cost":
+        raise Refused(asked, f"constraints, of which the threat model {chosen.norm} knows nothing", "norm='cost'")
+    if background is not None:
+        check_background(asked, model, x, background)
     label = logits(run, model, x).argmax(1)
     check_not_shifted(run, model, label, y)
     offered = {"schema": data.schema, "norm": chosen.norm, "bounds": model.bounds}
     if chosen.norm == "cost":
-        offered |= table(f"{ASKED} on {model.name}", data, background, constraints).on_offer(model)
+        offered |= table(asked, data, background, constraints).on_offer(model)
     span = _span(model, x)
     asking = _Asking(run, model, chosen, x, y, Draws(seed, len(x)), offered)
     most = span * {"l2": float(np.sqrt(x[0].size)), "l1": float(x[0].size)}.get(chosen.norm, 1.0)
@@ -156,6 +161,8 @@ class _Asking:
 
     def __call__(self, rows: np.ndarray, eps: np.ndarray | None) -> np.ndarray:
         """(rows,) margins at a budget a row, or radii."""
+        if not len(rows):
+            return np.zeros(0)
 
         def part(some: slice) -> Tensor:
             of = rows[some]

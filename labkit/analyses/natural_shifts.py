@@ -14,7 +14,7 @@ from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, in_wor
 from labkit.analyses._preflight import check_not_shifted
 from labkit.analyses._shifted_groups import compared, groupings
 from labkit.analyses.predict import predict
-from labkit.core import resampling
+from labkit.core import registry, resampling
 from labkit.core.draws import Draws
 from labkit.core.refused import Refused, unknown
 from labkit.corruptions._applying import Corruption, Given, Ground, corrupt, corruption, fitting
@@ -63,8 +63,8 @@ def natural_shifts(
     split, usual = (data.test, data.train) if isinstance(data, Dataset) else (data, data)
     usual = usual if background is None else background
     levels = _severities(severities)
-    if replicates < 100:
-        raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
+    if not isinstance(replicates, int | np.integer) or replicates < 100:
+        raise Refused(f"{ASKED} with replicates={replicates!r}", "too few for a 95 % point", "replicates=100 or more")
     p = predict(model, split, batch_size=batch_size)
     about = as_split(split, model)[2]
     shares = _prior(model.classes, prior, split.y)
@@ -122,7 +122,7 @@ def _nothing(x: np.ndarray) -> np.ndarray:
 
 def _severities(severities: Iterable[int]) -> list[int]:
     levels = list(severities) if isinstance(severities, Iterable) else [severities]
-    if not levels or len(set(levels)) < len(levels) or not set(levels) <= set(SEVERITIES):
+    if not levels or not all(level in SEVERITIES for level in levels) or len(set(levels)) < len(levels):
         raise Refused(f"{ASKED} at severities {severities!r}", repr(severities), "some of 1, 2, 3, 4, 5, each once")
     return sorted(levels)
 
@@ -136,10 +136,8 @@ def _chosen(
     draws: Draws,
 ) -> list[Corruption]:
     """The corruptions asked for. Of all that fit, those that these data do not allow are left out, with a warning."""
-    names = (
-        fitting(ground.modality) if given is None else [given] if isinstance(given, str) or callable(given) else given
-    )
-    chosen = [corruption(name, options.get(name if isinstance(name, str) else name.__name__)) for name in names]
+    names = fitting(ground.modality) if given is None else registry.listed("corruptions", given)
+    chosen = [corruption(name, options.get(registry.label(name))) for name in names]
     for name in options:
         if name not in {c.name for c in chosen}:
             raise unknown(f"{ASKED} with options of {name}", name, (c.name for c in chosen))

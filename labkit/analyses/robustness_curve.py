@@ -67,7 +67,7 @@ def robustness_curve(
     check_classifier(model, "robustness_curve")
     budgets = as_budgets("robustness_curve", eps)
     norm = threat_of(listed(attacks), norm, model, data)
-    chosen, controls = lined_up(attacks, dict(options or {}), norm)
+    chosen, controls = lined_up(attacks, options or {}, norm)
     about = {"attacks": [str(c.spec) for c in chosen], "eps": budgets.tolist(), "norm": norm}
     run = Run("robustness_curve", about, seed, model, batch_size=batch_size)
     ground = prepare(run, model, data, norm, seed, Situation(background, constraints))

@@ -7,6 +7,7 @@ recorded Spec and the error for a misspelt option.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import typing
@@ -103,7 +104,7 @@ class Spec:
 
 def params(method: Callable[..., Any]) -> tuple[Param, ...]:
     """The tunables of a method, in the order of its signature."""
-    hints = typing.get_type_hints(method, include_extras=True)
+    hints = _hints(method)
     return tuple(
         _param(name, hints[name], p.default)
         for name, p in inspect.signature(method).parameters.items()
@@ -140,14 +141,23 @@ def needs(method: Callable[..., Any]) -> tuple[str, ...]:
 
 def choices(method: Callable[..., Any], name: str) -> tuple[Any, ...]:
     """The values that a supplied argument may take, when the method annotates it with ``Literal``; otherwise empty."""
-    hint = typing.get_type_hints(method).get(name)
+    hint = _hints(method).get(name)
+    hint = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
 def promises(method: Callable[..., Any]) -> tuple[str, ...]:
     """What a method says of its result: the texts in its annotated return type, such as "complete" or "lower"."""
-    hint = typing.get_type_hints(method, include_extras=True).get("return")
+    hint = _hints(method).get("return")
     return tuple(e for e in getattr(hint, "__metadata__", ()) if isinstance(e, str))
+
+
+def _hints(method: Callable[..., Any]) -> dict[str, Any]:
+    """What a method's arguments are annotated with; of a partial one or a callable object, what its function's are."""
+    while isinstance(method, functools.partial):
+        method = method.func
+    written = inspect.isroutine(method) or inspect.isclass(method)
+    return typing.get_type_hints(method if written else type(method).__call__, include_extras=True)
 
 
 def bind(kind: str, name: str, method: Callable[..., Any], options: Mapping[str, Any]) -> Spec:

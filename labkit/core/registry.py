@@ -60,11 +60,16 @@ def find(kind: str, name: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def several(kind: str, given: Any) -> dict[str, Callable[..., Any]]:
     """The functions of a name or function, or of several, by the names under which they are recorded."""
+    return {label(name): find(kind, name) for name in listed(kind, given)}
+
+
+def listed(kind: str, given: Any) -> list[Any]:
+    """A name or function, or several, as a list."""
     if isinstance(given, str) or callable(given):
-        given = (given,)
+        return [given]
     if not isinstance(given, Iterable):
         raise Refused(f"some of the {kind}", repr(given), "a name, a function, or a list of these")
-    return {label(name): find(kind, name) for name in given}
+    return list(given)
 
 
 def label(name: str | Callable[..., Any]) -> str:

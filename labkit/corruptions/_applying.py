@@ -75,6 +75,10 @@ def corrupt(
     offered |= {"background": ground.background, "texts": texts}
     if ground.bounds is not None:
         offered["bounds"] = ground.bounds
+    elif "bounds" in method.needs(chosen.function):
+        raise Refused(
+            asked, "rows of which nobody says between what bounds they lie", "labkit.wrap(..., bounds=(low, high))"
+        )
     found = np.asarray(method.call(chosen.function, chosen.spec, offered))
     if found.shape != x.shape or found.dtype.kind not in "fiu":
         given = f"a result of shape {found.shape} and type {found.dtype} for rows of shape {x.shape}"

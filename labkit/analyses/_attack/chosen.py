@@ -56,9 +56,7 @@ def own_threat(attack: Attack) -> str | None:
 
 def listed(attacks: Sequence[Attack] | Attack | None) -> list[Attack]:
     """One attack, several, or none, as a list."""
-    if attacks is None or isinstance(attacks, str) or callable(attacks):
-        return [] if attacks is None else [attacks]
-    return list(attacks)
+    return [] if attacks is None else registry.listed("attacks", attacks)
 
 
 def threat_of(attacks: Sequence[Attack], norm: str | None, model: Classifier, data: Any) -> str:
@@ -69,7 +67,7 @@ def threat_of(attacks: Sequence[Attack], norm: str | None, model: Classifier, da
     if norm is None:
         tables = isinstance(data, Split) and data.schema.modality == "tabular" and model.bounds is None
         return threats.usual(model, tables)
-    if norm not in THREATS and norm not in own:
+    if norm not in (*THREATS, *own):
         raise Refused("an attack", f"norm={norm!r}", f"one of: {', '.join(map(repr, THREATS))}")
     return norm
 

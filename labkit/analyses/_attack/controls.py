@@ -43,6 +43,8 @@ def lined_up(
     One gradient step comes after the gradient attacks that repeat theirs, and attacks without gradients come last: what
     they still break, gradients had missed.
     """
+    if not isinstance(options, Mapping):
+        raise Refused("robustness_curve", f"options={options!r}", "a mapping by attack, {'pgd': {'steps': 100}}")
     asked = _asked(attacks, norm)
     chosen = [choose(a, {}, norm) for a in asked]
     given = [c.name for c in chosen]
@@ -50,9 +52,11 @@ def lined_up(
     known = [*given, *controls]
     if len(set(known)) != len(known):
         raise Refused("robustness_curve", f"attacks {given}", "each attack once")
-    for name in options:
+    for name, own in options.items():
         if name not in known:
             raise Refused("robustness_curve", f"options for {name!r}", f"options for one of: {', '.join(known)}")
+        if not isinstance(own, Mapping):
+            raise Refused("robustness_curve", f"{own!r} as options for {name}", "a mapping, such as {'steps': 100}")
     settings = {name: options.get(name, CONTROLS[name] if name in controls else {}) for name in known}
     every = [choose(a, settings[n], norm) for a, n in zip([*asked, *controls], known, strict=True)]
     return sorted(every, key=lambda c: (c.asks_only, c.name == ONE_STEP)), controls

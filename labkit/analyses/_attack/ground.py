@@ -14,7 +14,7 @@ from torch import nn
 from labkit.analyses._attack import threats
 from labkit.analyses._attack.ways import Averaged
 from labkit.analyses._guard import Run, as_split, logits
-from labkit.analyses._preflight import check_not_shifted, preflight
+from labkit.analyses._preflight import check_background, check_not_shifted, preflight
 from labkit.core.draws import Draws
 from labkit.core.refused import Refused
 from labkit.data.constraints import Constraints
@@ -83,6 +83,12 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, seed: int, abou
     threats.require(run.analysis, threat, model)
     x, y, run.data = as_split(data, model)
     assert y is not None
+    if about.constraints and norm != "cost":
+        raise Refused(asked, f"constraints, of which the threat model {norm} knows nothing", "norm='cost'")
+    data, background = _single(data), about.background
+    if background is not None:
+        check_background(asked, model, x, background)
+        background = _single(background)
     random = preflight(run, model, x, y, random_ok="continuous" in model.capabilities)
     if random:
         model = replace(model, module=Averaged(model, ASKS, seed), outputs="logits", read=None)
@@ -97,12 +103,17 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, seed: int, abou
     _check_answers_vary(asked, run, model, x, label, seed)
     if not (label == y).any():
         raise Refused(asked, f"{len(y)} rows, none of them classified correctly", "rows that the model gets right")
-    ground = Ground(run, model, data, label, threat, Draws(seed, len(x)), about.background, asks=ASKS if random else 1)
+    ground = Ground(run, model, data, label, threat, Draws(seed, len(x)), background, asks=ASKS if random else 1)
     if norm == "cost":
         from labkit.analyses._attack.tables import table
 
-        ground = replace(ground, table=table(asked, data, about.background, about.constraints))
+        ground = replace(ground, table=table(asked, data, background, about.constraints))
     return ground if random else replace(ground, model=_channels_last(model, x))
+
+
+def _single(data: Split) -> Split:
+    """Fractions in the precision in which attacks work: in another one a value that nobody changed would not be itself."""
+    return replace(data, x=data.x.astype(np.float32)) if data.x.dtype.kind == "f" else data
 
 
 def _channels_last(model: Classifier, x: np.ndarray) -> Classifier:

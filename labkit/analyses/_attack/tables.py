@@ -32,8 +32,5 @@ def table(asked: str, data: Split, background: Split | None, given: Constraints 
     if background is None:
         instead = "background=data.train: training rows, which say what values are usual and what a change costs"
         raise Refused(f"{asked} under cost", "no background", instead)
-    if background.x.shape[1:] != data.x.shape[1:]:
-        shapes = f"a background of shape {background.x.shape} for rows of shape {data.x.shape}"
-        raise Refused(f"{asked} under cost", shapes, "training rows with the same columns")
     seen = np.asarray(background.x)
     return Table(data.schema, constraints(given, data.schema, seen), seen)
