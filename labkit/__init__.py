@@ -29,7 +29,7 @@ _HOME = {
     "wrap": "labkit.models.wrapping",
 }
 _HOME |= {name: f"labkit.analyses.{name}" for name in names("analyses")}
-_MODULES = ("data", "models", "zoo")
+_MODULES = ("data", "models", "views", "zoo")
 
 __all__ = ["Refused", "__version__", "names", *_HOME, *_MODULES]  # noqa: PLE0604
 

@@ -159,7 +159,7 @@ def _cure(record: RobustnessCurve) -> str:
 def _whole(record: RobustnessCurve, exceptions: float) -> _Part:
     n, standing = record.whole_rows, record.whole_standing
     if not n:
-        return "not_applicable", "No attack takes a budget.", None, None
+        return "not_applicable", "No attack takes a budget, or none reaches every input.", None, None
     says = f"Given the whole input range, {record.whole} fails on {standing} of {n} rows."
     if standing > allowed(n, exceptions):
         return "does_not_meet", f"{says} The attack is broken, not the model strong.", standing / n, n

@@ -42,3 +42,10 @@ def says(record: Record) -> str:
         return f"Not measured because {record.reason}"
     sentence = str(view.says(record))
     return f"{sentence} Contradicted: {record.reason}" if record.status == "contradicted" else sentence
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A view by its name: some draw more than one picture, such as ``robustness_curve.by_group``."""
+    if name in registry.names("views"):
+        return import_module(f"labkit.views.{name}")
+    raise AttributeError(f"module 'labkit.views' has no attribute {name!r}")
