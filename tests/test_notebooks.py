@@ -15,7 +15,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {
     "00_start_here": "pictures = 1\nrows = 8",
     "01_explain": "rows = 2\npanel_rows = 1\npasses = 3000\nchanged = 1",
-    "02_attack": "rows = 8",
+    "02_attack": "rows = 8\nfew = 3\npeople_rows = 20",
     "03_generalize": "train_rows = 200",
     "04_bias": "least = 30",
     "05_report": "rows = 64\nwhere = 'report'",
