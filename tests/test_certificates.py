@@ -249,6 +249,28 @@ def test_what_is_not_known_is_refused_by_its_name(how, named: str) -> None:
         crown(model, x, torch.zeros(3, dtype=torch.long), torch.full((3,), 0.1), "linf", 16)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda x: x * (torch.arange(8) % 2 == 0),
+        lambda x: x - x.amax(1, keepdim=True),
+        lambda x: x - torch.relu(x.amax(1) - 0.5)[:, None],
+        lambda x: x - torch.relu(x.sum(1) - 4).unsqueeze(1),
+    ],
+)
+@pytest.mark.parametrize("inner", ["interval", "crown"])
+def test_masks_and_values_of_one_number_a_row(how, inner: str) -> None:
+    torch.manual_seed(0)
+    model = lk.wrap(Refusing(how), classes=["a", "b"], bounds=(0, 1))
+    x, eps = torch.rand(4, 8), torch.full((4,), 0.2)
+    y = model(x).argmax(1)
+    found = crown(model, x, y, eps, "linf", 16, inner=inner)
+    near = (x + 0.2 * (2 * torch.rand(2000, 4, 8) - 1)).clamp(0, 1)
+    leads = model(near.flatten(0, 1)).view(2000, 4, 2)
+    lead = (leads.gather(2, y.expand(2000, 4)[..., None]) - leads.gather(2, 1 - y.expand(2000, 4)[..., None]))[..., 0]
+    assert (found <= lead.amin(0) + 1e-6).all() and (found > lead.amin(0) - 2).all()
+
+
 def test_pooling_and_shapes_follow_the_model() -> None:
     for pool in (
         nn.MaxPool2d(2, ceil_mode=True),

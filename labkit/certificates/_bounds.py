@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from labkit.certificates._graph import Graph, graph
+from labkit.certificates._graph import Graph, as_rows, graph
 from labkit.core.refused import Refused
 from labkit.models.classifier import Classifier
 
@@ -121,7 +121,7 @@ class Bounds:
         elif not self.graph.straight[at] and self.inner == "crown":
             relaxation = self.graph.relaxed[at]
             assert relaxation
-            entries = relaxation.loose(self.low[at], self.high[at]).flatten(1).nonzero()
+            entries = as_rows(relaxation.loose(self.low[at], self.high[at])).nonzero()
             # Row by row: what belongs to one row need not be repeated for each of its entries.
             for own in entries.split(entries[:, 0].bincount(minlength=len(self.ball.x)).tolist()):
                 for part in own.split(max(1, self.batch_size // 2)) if len(own) else ():
@@ -130,10 +130,10 @@ class Bounds:
     def _narrow(self, at: int, row: Tensor, entry: Tensor) -> None:
         """Linear bounds of some entries of a node, one a row of ``row`` and ``entry``."""
         weight = torch.zeros(len(row), *self.graph.nodes[at].shape, dtype=torch.float64, device=row.device)
-        weight.flatten(1).scatter_(1, entry[:, None], 1.0)
+        as_rows(weight).scatter_(1, entry[:, None], 1.0)
         low, high = self.least(at, torch.cat([weight, -weight]), row.repeat(2)).chunk(2)
         for bound, value, closer in ((self.low[at], low, torch.maximum), (self.high[at], -high, torch.minimum)):
-            flat = bound.flatten(1)
+            flat = as_rows(bound)
             flat[row, entry] = closer(flat[row, entry], value)
 
     def _reach(self, at: int) -> Tensor:
@@ -170,7 +170,7 @@ class Bounds:
             if node.relaxation:
                 lines = self.lines[at]
                 under, shift, above, raised = (v[at_once] for v in lines)
-                constant = constant + (weight * torch.where(weight > 0, shift, raised)).flatten(1).sum(1)
+                constant = constant + as_rows(weight * torch.where(weight > 0, shift, raised)).sum(1)
                 up = weight > 0
                 if under.ndim > weight.ndim:
                     weight, up = weight[..., None], up[..., None]
@@ -190,7 +190,7 @@ class Bounds:
         for end, part in ends.items():
             if end:
                 low, high = self.low[end][row], self.high[end][row]
-                total = total + (part.clamp_min(0) * low + part.clamp_max(0) * high).flatten(1).sum(1)
+                total = total + as_rows(part.clamp_min(0) * low + part.clamp_max(0) * high).sum(1)
             else:
                 total = total + self.ball.least(part, row)
         return total

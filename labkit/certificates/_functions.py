@@ -165,14 +165,15 @@ def _weighed(trace: Trace, name: str, func: Any, args: Any, kwargs: Any) -> Tens
         return func(*filled, **named)
 
     def size(r: Tensor) -> Tensor:
-        filled, named = _fill(absolute, (r,), torch.abs)
+        filled, named = _fill(absolute, (r,), _absolute)
         return func(*filled, **named)
 
     return _write(trace, name, nodes, func(*args, **kwargs), forward, size)
 
 
 def _absolute(value: Any) -> Any:
-    return abs(value) if isinstance(value, int | float) else value
+    mask = isinstance(value, Tensor) and value.dtype == torch.bool
+    return abs(value) if isinstance(value, int | float | Tensor) and not mask else value
 
 
 def _batch_norm(trace: Trace, name: str, func: Any, input: Tensor, running_mean: Any = None, running_var: Any = None,

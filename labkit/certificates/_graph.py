@@ -49,6 +49,11 @@ class Node:
     relaxation: Relaxation | None = None
 
 
+def as_rows(values: Tensor) -> Tensor:
+    """(n, *shape) as (n, entries): one entry where a row's value is a single number. A view where it can be one."""
+    return values.reshape(len(values), -1)
+
+
 @dataclass
 class Graph:
     """A model's answer, from its input (node 0) to its logits (the last node)."""
@@ -84,7 +89,7 @@ class Graph:
                 zeros = [weight.new_zeros(padded, *self.nodes[p].shape, requires_grad=True) for p in node.parents]
                 self.tapes[at, padded] = zeros, node.forward(*zeros)
         zeros, value = self.tapes[at, padded]
-        constant = (weight * value[:1].detach()).flatten(1).sum(1)
+        constant = as_rows(weight * value[:1].detach()).sum(1)
         if rows < padded:
             weight = torch.cat([weight, weight.new_zeros(padded - rows, *node.shape)])
         found = torch.autograd.grad(value, zeros, weight, retain_graph=True, allow_unused=True)

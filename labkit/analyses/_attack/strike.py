@@ -55,8 +55,8 @@ def strike(ground: Ground, chosen: Chosen, rows: np.ndarray, eps: float | None, 
         y = ground.model.tensor(ground.y[rows][part])
         shown = Shown(ground.model, way, (values, y) if chosen.foreign else None)
         offered = {**fixed, "model": shown.classifier(), "x": values, "y": y, "generator": draws[part]}
-        if ground.data.texts:
-            offered["texts"] = tuple(ground.data.texts[i] for i in rows[part])
+        texts = ground.data.texts
+        offered["texts"] = tuple(texts[i] for i in rows[part]) if texts else ()
         room = in_a_room_of_its_own(chosen.name, (run.seed or 0) + part.start, values.device)
         with room if chosen.foreign else nullcontext():
             found = _checked(chosen, method.call(chosen.function, chosen.spec, offered), values)
