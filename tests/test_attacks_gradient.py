@@ -408,3 +408,18 @@ def test_squares_under_l1_and_l0_keep_the_budget(mlp, right) -> None:
         for name, what in (("square", "queries"), ("uniform_noise", "draws"))
     )
     assert square > noise
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_nobody_is_asked_about_no_row(name: str, norm: str, mlp, right) -> None:
+    """Whatever step it is after which no row is left."""
+
+    class Asked(nn.Module):
+        def forward(self, v: Tensor) -> Tensor:
+            assert len(v), "asked about no row"
+            return mlp.module(v)
+
+    steps = (1, 2, 3) if name in ("momentum", "pgd", "apgd", "apgd_targeted", "fab") else (None,)
+    for few in steps:
+        options = QUICK.get(name, {}) | ({} if few is None else {"steps": few})
+        run(name, replace(mlp, module=Asked()), *(v[:3] for v in right), norm, 5 * EPS[norm], **options)

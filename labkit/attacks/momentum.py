@@ -45,6 +45,7 @@ def momentum(
         memory = (decay * memory + gradient)[keep]
         points = z.detach()[keep] + reach * eps / steps * direction(memory, norm)
         points = project(points, x[best.rows], eps, norm, model.bounds)
-    with torch.no_grad():
-        best.offer(points, model(points))
+    if len(best.rows):
+        with torch.no_grad():
+            best.offer(points, model(points))
     return best.points
