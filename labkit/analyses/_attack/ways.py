@@ -55,14 +55,13 @@ def differences(distance: float, directions: int, batch_size: int, seed: int) ->
         draw = torch.Generator().manual_seed(1_000_003 * seed + call)
         basis = torch.linalg.qr(torch.randn(size, min(directions, size), generator=draw)).Q.T.to(x)
         step = distance * size**0.5
-        each, slopes = max(1, batch_size // (2 * len(x))), []
+        moves = torch.cat([step * basis, -step * basis]).reshape(-1, 1, *x.shape[1:])
         with torch.no_grad():
-            for part in basis.split(each):
-                moved = torch.cat([step * part, -step * part]).reshape(-1, 1, *x.shape[1:])
-                ahead, behind = answer((x + moved).flatten(0, 1)).unflatten(0, (-1, len(x))).chunk(2)
-                slopes.append((ahead - behind) / (2 * step))
+            parts = moves.split(max(1, batch_size // len(x)))
+            answers = torch.cat([answer((x + moved).flatten(0, 1)) for moved in parts]).unflatten(0, (-1, len(x)))
+        ahead, behind = answers.chunk(2)
         along = (x - x.detach()).flatten(1) @ basis.T
-        return value + torch.einsum("knc,nk->nc", torch.cat(slopes), along)
+        return value + torch.einsum("knc,nk->nc", (ahead - behind) / (2 * step), along)
 
     return way
 
