@@ -91,7 +91,7 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, seed: int, abou
         background = _single(background)
     random = preflight(run, model, x, y, random_ok="continuous" in model.capabilities)
     if random:
-        model = replace(model, module=Averaged(model, ASKS, seed), outputs="logits", read=None)
+        model = replace(model, module=Averaged(model, ASKS, seed, run.batch_size), outputs="logits", read=None)
         run.warn(f"the model answers at random: each answer is the mean of {ASKS}, and gradients are means too")
     z = logits(run, model, x)
     bad = np.flatnonzero(~np.isfinite(z).all(1))
@@ -100,6 +100,7 @@ def prepare(run: Run, model: Classifier, data: Split, norm: str, seed: int, abou
         raise Refused(asked, given, "a model with finite outputs on every row")
     label = z.argmax(1)
     check_not_shifted(run, model, label, y)
+    _warn_of_room(run, threat, model, x)
     _check_answers_vary(asked, run, model, x, label, seed)
     if not (label == y).any():
         raise Refused(asked, f"{len(y)} rows, none of them classified correctly", "rows that the model gets right")
@@ -132,6 +133,19 @@ def _channels_last(model: Classifier, x: np.ndarray) -> Classifier:
     except RuntimeError:
         return model
     return copied if torch.allclose(before, after, rtol=1e-4, atol=1e-5) else model
+
+
+def _warn_of_room(run: Run, threat: threats.Threat, model: Classifier, x: np.ndarray) -> None:
+    """Bounds of -1 to 1 for data of 0 to 1 let attacks go where no input is; few rows may lie in one half by chance."""
+    if "bounds" not in threat.needs or len(x) < 20:
+        return
+    low, high = model.bounds or (0.0, 0.0)
+    least, most = float(x.min()), float(x.max())
+    if least >= (low + high) / 2 or most <= (low + high) / 2:
+        run.warn(
+            f"bounds {low:g} to {high:g}, but these {len(x)} rows have values from {least:.3g} to {most:.3g} only: attacks "
+            "use the other half too; where no input does, narrower bounds are right, and robust accuracy is higher"
+        )
 
 
 def _check_answers_vary(asked: str, run: Run, model: Classifier, x: np.ndarray, label: np.ndarray, seed: int) -> None:
