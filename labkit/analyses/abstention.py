@@ -135,9 +135,9 @@ def area(n: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total + 1))])
     after, errors = np.cumsum(n, -1), np.cumsum(wrong, -1)
     rate = np.divide(wrong, n, out=np.zeros(n.shape), where=n > 0)
-    # after i rows, (errors before + (i - rows before) * rate) / i, summed over the level
+    # after i rows, (errors + (i - after) * rate) / i, summed over the level
     steps = harmonic[after] - harmonic[after - n]
-    return np.asarray((n * rate + (errors - wrong - (after - n) * rate) * steps).sum(-1) / total)
+    return np.asarray((n * rate + (errors - after * rate) * steps).sum(-1) / total)
 
 
 def _areas(confidence: np.ndarray, wrong: np.ndarray, replicates: int, seed: int) -> dict[str, Any]:
