@@ -23,7 +23,7 @@ from labkit.report.wording import FINDINGS
 from labkit.views._static import svg
 
 PLAN = "robustness"
-WIDTH = 640
+WIDTH = 720
 SHOWN = ("does_not_meet", "inconclusive", "not_measured", "info", "meets")
 
 
