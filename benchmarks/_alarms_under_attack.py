@@ -72,6 +72,17 @@ def case(number: int, seed: int) -> Case:
     return Case(attacked, norm, ", ".join(attacks or ["the default"]), len(data), found, escalated, says)
 
 
+def shifted_cases(models: int, first: int) -> Iterator[Case]:
+    """Models on images, judged under natural shifts alone."""
+    for number in range(models):
+        attacked = made(number, first + number)
+        if attacked.images:
+            draw = np.random.default_rng(first + number)
+            findings = tuple(_shifted(attacked, draw, first + number))
+            says = tuple(str(f) for f in findings if f.status == "does_not_meet")
+            yield Case(attacked, "", "", len(attacked.test) // 2, _worst(findings), "", says)
+
+
 def _some(data: lk.data.Split, rows: int, draw: np.random.Generator) -> lk.data.Split:
     return data[np.sort(draw.permutation(len(data))[:rows])]
 

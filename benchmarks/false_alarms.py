@@ -1,6 +1,6 @@
 """How often each check accuses a sound explanation or a sound robustness curve, and how often it catches a fault.
 
-``python -m benchmarks false_alarms [--of explanations robustness] [--half report] [--models 200] [--faulty 40]
+``python -m benchmarks false_alarms [--of explanations robustness shifts] [--half report] [--models 200] [--faulty 40]
 [--attacked 160] [--write docs/false_alarms.md]``
 
 The rules of the checks were set while looking at the half "design" alone; the page tells of the half "report". Of the
@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 import labkit as lk
-from benchmarks._alarms_under_attack import Case, cases
+from benchmarks._alarms_under_attack import Case, cases, shifted_cases
 from benchmarks._false_alarms_page import page, put
-from benchmarks._false_alarms_under_attack import page_under_attack
+from benchmarks._false_alarms_under_attack import page_under_attack, page_under_shift
 from benchmarks._sound_models import Family, Sound, families, trained
 from labkit.checks import applies_to
 from labkit.core import registry
@@ -97,9 +97,15 @@ def robustness(asked: argparse.Namespace) -> Iterator[str]:
     yield page_under_attack(judged_so_far, asked.half)
 
 
+def shifts(asked: argparse.Namespace) -> Iterator[str]:
+    """The page's part on natural shifts alone, on seeds of its own: no attack, so many models in little time."""
+    yield page_under_shift(list(shifted_cases(asked.attacked, HALVES[asked.half] + 1_000_000)), asked.half)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "explanations": explanations,
     "robustness": robustness,
+    "shifts": shifts,
 }
 
 

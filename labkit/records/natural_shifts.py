@@ -101,9 +101,9 @@ class NaturalShifts(Record):
         """(example,) each row's drop: right as it is, less the share of the cells in which it is right."""
         return self.correct - (self.label == self.y).mean((0, 1))
 
-    def mean_drop(self) -> Estimate:
+    def mean_drop(self, level: float = 0.95) -> Estimate:
         """The mean over all corruptions and severities, with its interval over rows."""
-        low, high = paired_mean(self.lost)
+        low, high = paired_mean(self.lost, level)
         return float(self.lost.mean()), float(low), float(high)
 
     @property
