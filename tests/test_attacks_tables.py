@@ -385,3 +385,15 @@ def test_rows_in_double_precision_are_attacked_as_those_in_single_are() -> None:
     model = lk.wrap(layer, classes=single.classes)
     one, other = (lk.attack(model, d[:20], "tabular_search", eps=0.3, background=d) for d in (single, double))
     assert one.success.sum() > 5 and np.array_equal(one.success, other.success) and not other.warnings
+
+
+def test_a_row_that_no_change_breaks_is_certified_without_end() -> None:
+    layer = nn.Linear(7, 2)
+    layer.weight.data.zero_()
+    layer.bias.data = torch.tensor([3.0, 0.0])
+    model, x = lk.wrap(layer, classes=("a", "b")), people(20, 2)
+    rows = lk.data.Split(x, np.arange(20) % 2, SCHEMA, ("a", "b"), "people")
+    found = lk.certify(model, rows, "exhaustive", background=replace(rows, x=BACKGROUND, y=np.arange(120) % 2))
+    assert np.array_equal(found.radius, np.where(rows.y == 0, np.inf, 0.0))
+    assert "eps infinity, half of them to infinity" in lk.says(found)
+    assert all(np.isfinite(np.asarray(trace.x, float)).all() for trace in lk.figure(found).data)

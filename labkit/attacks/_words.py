@@ -14,10 +14,10 @@ from torch.nn import functional
 from labkit.attacks._search import margin
 from labkit.core.refused import Refused
 from labkit.data.schema import Schema
+from labkit.data.text import MARK, kind
 from labkit.models.classifier import Classifier
 from labkit.models.texts import PADDING
 
-MARK, WHOLE, FURTHER = 0, 1, 2
 EQUAL = 1e-4  # of the largest logit: margins nearer than this are one
 CELLS = 2**23  # of a table of places and words, at most at once
 
@@ -35,13 +35,7 @@ def kinds(schema: Schema, x: Tensor) -> Tensor:
     if x.min() < 0 or x.max() >= len(schema.vocabulary):
         given = f"word numbers from {x.min()} to {x.max()} and a vocabulary of {len(schema.vocabulary)}"
         raise Refused(asked, given, "word numbers within the vocabulary")
-    return torch.tensor([_kind(word) for word in schema.vocabulary], device=x.device)
-
-
-def _kind(word: str) -> int:
-    if word[:1] + word[-1:] in ("()", "[]") and len(word) > 2:
-        return MARK
-    return FURTHER if word.startswith("##") and len(word) > 2 else WHOLE
+    return torch.tensor([kind(word) for word in schema.vocabulary], device=x.device)
 
 
 def vectors(model: Classifier, x: Tensor, words: int, batch_size: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from labkit.data import wordpiece
 from labkit.data.schema import Schema
 
 PADDING, UNKNOWN = "(padding)", "(unknown)"
+MARK, WHOLE, FURTHER = 0, 1, 2  # kinds of words in a vocabulary
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[!?]")
 
 
@@ -43,7 +45,7 @@ def encode_texts(texts: Sequence[str], schema: Schema) -> np.ndarray:
         raise Refused("texts as word numbers", f"the schema of {schema.modality} data", "the schema of a text data set")
     if isinstance(texts, str) or not all(isinstance(t, str) for t in texts):
         raise Refused("texts as word numbers", f"a {type(texts).__name__}", 'a list of strings: ["a fine film"]')
-    numbers = _numbering(schema.vocabulary)
+    numbers = _numbering(tuple(schema.vocabulary))
     x = np.zeros((len(texts), schema.shape[0]), np.int64)
     for i, text in enumerate(texts):
         found = numbers(text)[: schema.shape[0]]
@@ -53,7 +55,15 @@ def encode_texts(texts: Sequence[str], schema: Schema) -> np.ndarray:
     return x
 
 
-def _numbering(vocabulary: Sequence[str]) -> Callable[[str], list[int]]:
+def kind(word: str) -> int:
+    """0 for a mark, such as padding, (unknown) or [SEP]; 1 for a word or its first piece; 2 for a piece that goes on."""
+    if word[:1] + word[-1:] in ("()", "[]") and len(word) > 2:
+        return MARK
+    return FURTHER if word.startswith("##") and len(word) > 2 else WHOLE
+
+
+@lru_cache(maxsize=4)  # attacks read texts over and over
+def _numbering(vocabulary: tuple[str, ...]) -> Callable[[str], list[int]]:
     if vocabulary[0] == wordpiece.PADDING:
         return wordpiece.numbering(vocabulary)
     number = {w: i for i, w in enumerate(vocabulary)}

@@ -29,7 +29,9 @@ def figure(record: Certificate) -> go.Figure:
 def steps(result: go.Figure, record: Certificate, colour: str, name: str, *, band: bool = False) -> None:
     """One certificate's line: between two budgets that were tried, what holds at the larger."""
     eps = record.budgets
-    x = np.concatenate([[0.0], np.repeat(eps, 2)[:-1]])
+    finite = eps[np.isfinite(eps)]
+    # A radius without end is drawn a quarter further than the largest of the others.
+    x = np.minimum(np.concatenate([[0.0], np.repeat(eps, 2)[:-1]]), 1.25 * finite.max() or 1.0)
     value = np.repeat(record.certified_accuracy(eps), 2)
     if band:
         low, high = (np.repeat(end, 2) for end in record.interval(eps))
@@ -79,8 +81,12 @@ def says(record: Certificate) -> str:
     some = record.radius[record.radius > 0]
     low, high = (float(end) for end in clopper_pearson(len(some), len(record)))
     value = number(len(some) / len(record), low, high)
-    largest = f" up to {norm} eps {some.max():.3g}, half of them to {np.median(some):.3g}" if len(some) else ""
+    largest = f" up to {norm} eps {_end(some.max())}, half of them to {_end(np.median(some))}" if len(some) else ""
     return (
         f"Certified{of}: a share of {value} of {len(record)} rows{largest} ({record.spec}); {right} are right without a "
         f"change.{sure}"
     )
+
+
+def _end(radius: float) -> str:
+    return "infinity" if np.isinf(radius) else f"{radius:.3g}"

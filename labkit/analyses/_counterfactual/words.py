@@ -9,6 +9,7 @@ from torch import nn
 
 from labkit.analyses._counterfactual.search import Moves, Question
 from labkit.core.draws import Draws
+from labkit.data.text import kind as kind_of
 from labkit.models.classifier import Classifier
 
 NEAREST = 8  # words that may stand in a word's place
@@ -50,7 +51,7 @@ class Words:
         """The nearest words of the same kind: pieces that go on a word for such pieces, and no marks."""
         if self.embedding is None:
             return
-        kind = np.array([_kind(word) for word in self.vocabulary])
+        kind = np.array([kind_of(word) for word in self.vocabulary])
         unit = self.embedding / np.maximum(np.linalg.norm(self.embedding, axis=1, keepdims=True), 1e-12)
         words = words[kind[words] > 0]
         for start in range(0, len(words), 256):
@@ -127,10 +128,3 @@ def word_table(model: Classifier, words: int) -> np.ndarray | None:
     layer: nn.Module = model.module.get_submodule(model.embedding or "")
     tables = [p for p in layer.parameters() if p.ndim == 2 and len(p) == words]
     return tables[0].detach().float().cpu().numpy() if model.embedding and tables else None
-
-
-def _kind(word: str) -> int:
-    """1 for a word, 2 for a piece that goes on one, 0 for a mark such as padding or (unknown)."""
-    if word[:1] + word[-1:] in ("()", "[]") and len(word) > 2:
-        return 0
-    return 2 if word.startswith("##") else 1
