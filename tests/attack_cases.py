@@ -51,7 +51,12 @@ def options(name: str) -> dict[str, Any]:
     if name in OWN:
         return OWN[name]
     known = {p.name: p for p in method.params(registry.find("attacks", name))}
-    return {k: type(known[k].default)(v) for k, v in FEW.items() if k in known}
+    return {k: type(known[k].default)(v) for k, v in FEW.items() if k in known and fits(known[k], v)}
+
+
+def fits(tunable: method.Param, value: float) -> bool:
+    """Whether a tunable may take the value: names mean other things to other attacks."""
+    return tunable.range is None or tunable.range.low <= value <= tunable.range.high
 
 
 def names(name: str, argument: str) -> bool:

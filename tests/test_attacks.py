@@ -367,25 +367,6 @@ def test_the_l2_squares_keep_the_budget() -> None:
         delta = moved
 
 
-def test_boundary_goes_on_when_a_row_has_no_starting_point(digits) -> None:
-    """Dark rows are "dark" and so is all noise, so that no start is found for them; bright rows have one at once."""
-
-    class Bright(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            lead = 20 * (x.flatten(1).mean(1) - 0.7)
-            return torch.stack([-lead, lead], 1)
-
-    dark, bright = np.full((2, 1, 8, 8), 0.2, np.float32), np.full((2, 1, 8, 8), 0.9, np.float32)
-    x = np.concatenate([dark, bright])[[0, 2, 1, 3]]
-    split = lk.data.Split(x, np.array([0, 1, 0, 1]), digits.schema, ("dark", "bright"), "shades")
-    model = lk.wrap(Bright(), classes=split.classes, bounds=(0, 1))
-    found = lk.attack(model, split, "boundary", norm="l2", steps=50)
-    assert found.success.tolist() == [False, True, False, True] and found.eps is None
-    # The nearest wrong point darkens every pixel by 0.2: a distance of 1.6.
-    assert (found.l2[[1, 3]] >= 1.6).all() and (found.l2[[1, 3]] < 4.0).all()
-    np.testing.assert_array_equal(found.adversarial[[0, 2]], x[[0, 2]])
-
-
 def test_your_own_function_is_an_attack(mlp, digits) -> None:
     def darken(model, x, eps):
         return x - eps

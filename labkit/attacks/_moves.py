@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.attacks._search import Best, drawn
+from labkit.attacks._suited import suited
 from labkit.core.draws import Draws
 from labkit.core.refused import Refused
 from labkit.data.schema import Schema
@@ -22,7 +23,7 @@ def require(schema: Schema, attack: str, *modalities: str) -> None:
     """Refuse rows that the attack means nothing to."""
     if schema.modality not in modalities:
         given, instead = f"rows that are {schema.modality}", f"rows that are {' or '.join(modalities)}"
-        raise Refused(f"the attack {attack}", given, f"{instead}, or another attack")
+        raise Refused(f"the attack {attack}", given, f"{instead}, or {suited(schema)}")
 
 
 def worst(model: Classifier, best: Best, propose: Propose, tries: int, batch_size: int) -> Tensor:

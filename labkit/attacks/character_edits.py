@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from labkit.attacks._search import Best, margin
+from labkit.attacks._suited import suited
 from labkit.attacks._words import EQUAL, ask, first_best
 from labkit.core.draws import Draws
 from labkit.core.method import Range
@@ -55,6 +56,8 @@ def character_edits(
     def encode(some: Sequence[str]) -> Tensor:
         return torch.from_numpy(encode_texts(some, schema)).to(x.device)
 
+    if schema.modality != "text":
+        raise Refused("characters to change", f"rows that are {schema.modality}", suited(schema))
     _check(x, texts, encode)
     points, best, logits = x.clone(), Best(x, y), ask(model, x, batch_size).float()
     now, scale = margin(logits, y), logits.abs().amax(1)

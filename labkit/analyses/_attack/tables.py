@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from labkit.attacks._suited import suited
 from labkit.core.refused import Refused
 from labkit.data.constraints import Constraints, constraints
 from labkit.data.price import Prices
@@ -26,9 +27,8 @@ class Table(Prices):
 def table(asked: str, data: Split, background: Split | None, given: Constraints | Mapping[str, Any] | None) -> Table:
     """What may change in these rows, filled in from the schema and from training rows."""
     if not data.schema.features:
-        raise Refused(
-            f"{asked} under cost", f"data without columns ({data.schema.modality})", "a table, or another norm"
-        )
+        kind = f"data without columns ({data.schema.modality})"
+        raise Refused(f"{asked} under cost", kind, f"a table, or {suited(data.schema)}")
     if background is None:
         instead = "background=data.train: training rows, which say what values are usual and what a change costs"
         raise Refused(f"{asked} under cost", "no background", instead)

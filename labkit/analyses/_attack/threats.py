@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BALLS = ("linf", "l2", "l1", "l0")
 NUMBERS = (
     "labkit.wrap(..., bounds=(low, high)) for inputs that are numbers of one unit, such as images; norm='cost' for tables, "
-    "norm='edits' for text"
+    "norm='edits' for text, norm='noise_to_signal' for sound and series"
 )
 Kept = tuple[np.ndarray, np.ndarray]
 
@@ -73,7 +73,9 @@ def require(asked: str, found: Threat, model: Classifier) -> None:
     for capability in found.needs:
         model.require(capability, by=asked, instead=NUMBERS)
     if found.name == "edits" and "continuous" in model.capabilities:
-        instead = f"norm= one of: {', '.join(BALLS)}"
+        instead = (
+            f"norm= one of: {', '.join(BALLS)}; norm='cost' for tables, norm='noise_to_signal' for sound and series"
+        )
         raise Refused(f"{asked} under edits", f"{model.name}, whose inputs are numbers and no words", instead)
 
 
@@ -133,6 +135,8 @@ _WHOLE: dict[str, Callable[[Ground], float]] = {
 def check_budgets(asked: str, ground: Ground, budgets: Sequence[float]) -> None:
     """Refuse budgets that are no numbers, negative, or so large that they can only be in another unit.
 
+    Parts of a row's length are refused for tables, whose columns have no unit in common.
+
     From half the span of the data on ("linf": every pixel can turn grey), or the usual distance between two rows (the
     other norms: a row can turn into another), nothing of the row's class needs to be left. The whole input range is
     allowed: it is the budget at which every attack must succeed.
@@ -142,6 +146,8 @@ def check_budgets(asked: str, ground: Ground, budgets: Sequence[float]) -> None:
             raise Refused(asked, f"eps={eps}", "a budget that is a number from 0 on, in the data's units")
     if ground.norm in BALLS:
         _check_unit(asked, ground, budgets)
+    if ground.norm == "noise_to_signal" and ground.data.schema.features:
+        raise Refused(f"{asked} under noise_to_signal", "a table, whose columns have units of their own", "norm='cost'")
 
 
 def _check_unit(asked: str, ground: Ground, budgets: Sequence[float]) -> None:

@@ -32,4 +32,5 @@ def _columns(schema: Schema, before: np.ndarray, after: np.ndarray) -> str:
 
 
 def _value(feature: Feature, value: float) -> str:
-    return feature.categories[int(value)] if feature.kind == "categorical" else f"{value:g}"
+    known = feature.kind == "categorical" and value in range(len(feature.categories))
+    return feature.categories[int(value)] if known else f"{value:g}"
