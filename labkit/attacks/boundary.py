@@ -54,8 +54,8 @@ def boundary(
         way = direction(way - column((way * outwards).flatten(1).sum(1), x) * outwards, norm)
         turned = direction(outwards + column(beside[rows], x) * way, norm)
         check = step % EVERY == 0
-        points = [away * (1 - towards[rows])] + ([away] if check else [])
-        points = torch.stack([within(here + column(far, x) * turned, model.bounds) for far in points])
+        lengths = [away * (1 - towards[rows])] + ([away] if check else [])
+        points = torch.stack([within(here + column(far, x) * turned, model.bounds) for far in lengths])
         wrong = answers.wrong(points.to(x.dtype), rows).to(beside)
         towards[rows] *= torch.exp(RATE_TOWARDS * (wrong[0] - QUARTER))
         if check:
