@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from labkit.attacks._search import margin
+from labkit.attacks._suited import suited
 from labkit.core.refused import Refused
 from labkit.data.schema import Schema
 from labkit.data.text import MARK, kind
@@ -31,7 +32,7 @@ def kinds(schema: Schema, x: Tensor) -> Tensor:
     asked = "words to change"
     if schema.modality != "text" or not schema.vocabulary:
         given = f"{schema.modality} data with a vocabulary of {len(schema.vocabulary)}"
-        raise Refused(asked, given, "text data whose schema has its vocabulary")
+        raise Refused(asked, given, f"text data whose schema has its vocabulary, or {suited(schema)}")
     if x.min() < 0 or x.max() >= len(schema.vocabulary):
         given = f"word numbers from {x.min()} to {x.max()} and a vocabulary of {len(schema.vocabulary)}"
         raise Refused(asked, given, "word numbers within the vocabulary")
