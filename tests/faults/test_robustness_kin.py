@@ -4,7 +4,10 @@ outputs, and attacks of one's own that do not keep to the rules. Each beside its
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import labkit as lk
+from labkit.checks import applies_to
 from labkit.core import registry
+from labkit.records.robustness_curve import RobustnessCurve
 
 from .test_robustness import EPS, QUICK, Seen, curve, found, judged, refused, rows, seen, strong, twin  # noqa: F401
 
@@ -300,3 +305,16 @@ def test_no_pass_has_more_rows_than_the_batch(seen, rows) -> None:  # noqa: F811
 
 def test_the_judge_breaks_what_is_weak(mlp_module, rows, judged) -> None:  # noqa: F811
     assert strong(mlp_module, torch.tensor(rows.x), torch.tensor(rows.y), 0.0) > judged + 0.3
+
+
+def test_the_page_of_false_alarms_tells_of_the_checks_under_attack() -> None:
+    page = (
+        (Path(__file__).parents[2] / "docs" / "false_alarms.md").read_text().partition("# False alarms under attack")[2]
+    )
+    lines = re.findall(r"^\| (\w+)(?:: [\w ]+)? \| (\d+) \| (\d+) \| [\d.]+%", page, re.M)
+    kinds = {n: applies_to(registry.find("checks", n)) for n in lk.names("checks")}
+    read = {n for n, kind in kinds.items() if RobustnessCurve in (kind, *get_args(kind))}
+    others = {"robust_accuracy", "survives_rounding", "equal_robustness"}  # what was found, and no fault of an attack
+    assert read - others <= {name for name, *_ in lines}
+    for name, judged_, alarms in lines:
+        assert name not in read or int(alarms) <= 0.01 * int(judged_), name
