@@ -316,5 +316,8 @@ def test_the_page_of_false_alarms_tells_of_the_checks_under_attack() -> None:
     read = {n for n, kind in kinds.items() if RobustnessCurve in (kind, *get_args(kind))}
     others = {"robust_accuracy", "survives_rounding", "equal_robustness"}  # what was found, and no fault of an attack
     assert read - others <= {name for name, *_ in lines}
+    last = {name: numbers for name, *numbers in lines}  # shifts were measured again when a rule of theirs had changed
+    assert {"holds_under_shift", "equal_under_shift", "certificate_holds"} <= set(last)
     for name, judged_, alarms in lines:
-        assert name not in read or int(alarms) <= 0.01 * int(judged_), name
+        if name in read or [judged_, alarms] == last[name]:
+            assert int(alarms) <= 0.01 * int(judged_), name
