@@ -50,14 +50,14 @@ def character_edits(
     Source: the changes of Pruthi et al., 2019, arXiv 1905.11268; ranking as in Gao et al., 2018, arXiv 1801.04354.
 
     Raises:
-        Refused: rows without their texts, or with those of other rows.
+        Refused: rows that are no text, without their texts, or with those of other rows.
     """
 
     def encode(some: Sequence[str]) -> Tensor:
         return torch.from_numpy(encode_texts(some, schema)).to(x.device)
 
     if schema.modality != "text":
-        raise Refused("characters to change", f"rows that are {schema.modality}", suited(schema))
+        raise Refused("characters to change", f"rows that are {schema.modality}", f"text data, or {suited(schema)}")
     _check(x, texts, encode)
     points, best, logits = x.clone(), Best(x, y), ask(model, x, batch_size).float()
     now, scale = margin(logits, y), logits.abs().amax(1)
