@@ -23,17 +23,15 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "noise_at_snr": {},
     "sparse_search": {},
 }
-# APGD on another loss and in longer climbs, for what a short one misses on a model that was not hardened.
-_LONG_CLIMB: dict[str, Any] = {"loss": "dlr"}
 # What runs when nobody names an attack: found to come to the lowest bounds for their cost (docs/benchmarks.md).
-ENSEMBLES: dict[str, dict[str, dict[str, Any]]] = {
-    "linf": {"pgd": {}, "apgd": _LONG_CLIMB, "apgd_targeted": {}, "square": {}},
-    "l2": {"pgd": {}, "apgd": _LONG_CLIMB, "apgd_targeted": {}, "square": {}},
-    "l1": {"pgd": {}, "fmn": {}},
-    "l0": {"fmn": {}, "sparse_search": {}},
-    "noise_to_signal": {"pgd": {}, "noise_at_snr": {}},
-    "edits": {"hotflip": {}, "word_substitution": {}},
-    "cost": {"tabular_search": {}},
+ENSEMBLES: dict[str, tuple[str, ...]] = {
+    "linf": ("pgd", "apgd_targeted", "square"),
+    "l2": ("pgd", "apgd_targeted", "square"),
+    "l1": ("pgd", "fmn"),
+    "l0": ("fmn", "sparse_search"),
+    "noise_to_signal": ("pgd", "noise_at_snr"),
+    "edits": ("hotflip", "word_substitution"),
+    "cost": ("tabular_search",),
 }
 
 
@@ -59,8 +57,7 @@ def lined_up(
             raise Refused("robustness_curve", f"options for {name!r}", f"options for one of: {', '.join(known)}")
         if not isinstance(own, Mapping):
             raise Refused("robustness_curve", f"{own!r} as options for {name}", "a mapping, such as {'steps': 100}")
-    usual = ENSEMBLES.get(norm, {}) if attacks is None else {}
-    settings = {name: options.get(name, (CONTROLS if name in controls else usual).get(name, {})) for name in known}
+    settings = {name: options.get(name, CONTROLS[name] if name in controls else {}) for name in known}
     every = [choose(a, settings[n], norm) for a, n in zip([*asked, *controls], known, strict=True)]
     return sorted(every, key=lambda c: (c.asks_only, c.name == ONE_STEP)), controls
 
