@@ -18,7 +18,7 @@ EVERY = 5  # after how many steps a point on the sphere is asked about too
 # How fast a step's length follows its success, and the share of successes at which it stays: on the sphere, and towards.
 RATE_BESIDE, HALF = 0.3, 0.5
 RATE_TOWARDS, QUARTER = 0.1, 0.25
-CONVERGED = 1e-6
+CONVERGED, LONGEST = 1e-6, 0.5  # shares of the distance: of the last step towards the row, and of any
 
 
 def boundary(
@@ -57,7 +57,7 @@ def boundary(
         lengths = [away * (1 - towards[rows])] + ([away] if check else [])
         points = torch.stack([within(here + column(far, x) * turned, model.bounds) for far in lengths])
         wrong = answers.wrong(points.to(x.dtype), rows).to(beside)
-        towards[rows] *= torch.exp(RATE_TOWARDS * (wrong[0] - QUARTER))
+        towards[rows] = (towards[rows] * torch.exp(RATE_TOWARDS * (wrong[0] - QUARTER))).clamp_max(LONGEST)
         if check:
             beside[rows] *= torch.exp(RATE_BESIDE * (wrong[1] - HALF))
     return nearest.points

@@ -14,7 +14,7 @@ from labkit.core.method import Range
 from labkit.models.classifier import Classifier
 
 RATE, HALF = 0.1, 0.5  # how fast the shares follow success, and the share of successes at which they stay
-CONVERGED = 1e-5
+CONVERGED, LONGEST = 1e-5, 0.5  # shares of the ball: at which a row has converged, and the largest cut
 
 
 def sign_flip(
@@ -48,7 +48,7 @@ def sign_flip(
         here, ball = x[rows], nearest.distance[rows]
         smaller = project(points[rows], here, ball * (1 - cut[rows]), norm, model.bounds)
         wrong = answers.wrong(smaller[None], rows)[0]
-        cut[rows] *= torch.exp(RATE * (wrong.to(cut) - HALF))
+        cut[rows] = (cut[rows] * torch.exp(RATE * (wrong.to(cut) - HALF))).clamp_max(LONGEST)
         kept = torch.where(column(wrong, x), smaller, points[rows])
         luck = drawn(generator[rows.cpu().numpy()].spawn(step + 1).uniform(*x.shape[1:]), x)
         # at least one sign: that of the least draw
