@@ -179,7 +179,7 @@ def test_gradients_count_and_queries_too(mlp, split) -> None:
     )
     noise = found.attacks.index("uniform_noise")
     assert found.gradients[noise].sum() == 0 and found.queries[noise].sum() <= 10 * n
-    assert (examples(found)["queries"] == found.queries.sum(0)).all()
+    np.testing.assert_allclose(examples(found)["queries"], found.queries.sum(0), atol=0.05)
 
 
 def test_a_sound_model_meets_every_check(mlp, digits) -> None:

@@ -94,8 +94,8 @@ def examples(record: RobustnessCurve) -> pd.DataFrame:
             "answer": classes[record.label],
             "breaking eps": record.breaking_eps,
             "attack": record.broken_by,
-            "queries": record.queries.sum(0),
-            "gradients": record.gradients.sum(0),
+            "queries": record.queries.sum(0).round(1),
+            "gradients": record.gradients.sum(0).round(1),
             **record.groups,
         }
     )

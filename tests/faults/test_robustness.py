@@ -106,7 +106,7 @@ def test_r01_dropout_left_on_is_averaged_and_asked_again(mlp_module, digits, row
     torch.manual_seed(0)
     mean = torch.stack([always(torch.tensor(quiet.adversarial)).softmax(1) for _ in range(20)]).mean(0)
     left = ((mean.argmax(1).numpy() == quiet.y) & (fault.label == quiet.y)).mean()
-    assert fault.asked_again > 0 and fault.robust_accuracy()[0] <= left + 0.05 < fault.accuracy - 0.1
+    assert fault.asked_again > 0 and fault.robust_accuracy()[0] <= left + 0.1 < fault.accuracy
     again = lk.robustness_curve(noisy, rows[:40], ["pgd"], eps=[EPS], options=QUICK)
     assert again.digest == fault.digest  # by chance, yet the same when run again
     with refused("answers differently when asked again"):
