@@ -114,7 +114,7 @@ class TestKeeping:
             lk.attack(model, data.test[:8], "tabular_search", eps=0.5)
 
     def test_what_learns_needs_a_background(self, mlp, rows) -> None:
-        with pytest.raises(lk.Refused, match="background=data.train"):
+        with pytest.raises(lk.Refused, match=r"background=data\.train"):
             lk.attack(mlp, rows, "universal", eps=0.1)
 
 

@@ -50,7 +50,9 @@ def _own(path: Path, name: str, data: Dataset | None) -> Classifier:
         return lk.wrap(made, classes=data.classes, bounds=data.schema.bounds, name=path.stem)
     if not isinstance(made, Classifier):
         given = "a torch module, and no data to take classes from" if isinstance(made, nn.Module) else f"a {type(made)}"
-        raise Refused(asked, given, "labkit.wrap(module, classes=[...], bounds=(low, high)), or --data beside the module")
+        raise Refused(
+            asked, given, "labkit.wrap(module, classes=[...], bounds=(low, high)), or --data beside the module"
+        )
     return made
 
 
