@@ -1,8 +1,9 @@
 """Robust accuracy of sound and masked models: ``labkit.robustness_curve`` as it comes against AutoAttack's standard version.
 
 ``python -m benchmarks robust_accuracy [--only NAME ...] [--rows N]`` wants ``pip install
-git+https://github.com/fra31/auto-attack``. Both sides get the same rows, budget and thread, and take turns to begin; ours
-also pays for its controls and for the evidence that its checks read. Points of either side count where the model, asked
+git+https://github.com/fra31/auto-attack``. Both sides get the same rows, budget and thread, and take turns to begin; seconds
+are the processor's, so that other work on the machine does not count. Ours also pays for its controls and for the evidence
+that its checks read. Points of either side count where the model, asked
 again, gives a finite and wrong answer within the budget (of a model that answers at random, its mean over 100 answers).
 
 A masked model is one of ``labkit.models.defenses``: what fools the model within mostly fools it too. So its best known bound
@@ -125,8 +126,8 @@ def judged(case: Case, model: Classifier, split: lk.data.Split, within: Tensor |
 def timed(side: Callable[..., Any], *given: Any) -> tuple[Any, float]:
     """What a side finds, and its seconds."""
     torch.manual_seed(0)
-    start = time.perf_counter()
-    return side(*given), time.perf_counter() - start
+    start = time.process_time()
+    return side(*given), time.process_time() - start
 
 
 def ours(case: Case, model: Classifier, split: lk.data.Split) -> np.ndarray:

