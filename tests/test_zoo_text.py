@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import labkit as lk
+from labkit.data import text
 from labkit.core import extras
 from labkit.models.architectures.minilm import minilm as architecture
 from labkit.models.architectures.recurrent import recurrent
@@ -255,6 +256,7 @@ class TestMiniLM:
         monkeypatch.undo()
         monkeypatch.setitem(sys.modules, "transformers", None)
         monkeypatch.setitem(sys.modules, "tokenizers", None)
+        text._numbering.cache_clear()
         for what in (lambda: lk.zoo.load("movies_minilm"), lambda: lk.data.load("movies_minilm")):
             with pytest.raises(lk.Refused, match=r'pip install "labkit\[text\]"'):
                 what()

@@ -34,6 +34,7 @@ class Robust:
         )
         (low,), (high,) = record.interval()
         (value,) = record.robust_accuracy()
-        name = f"robust accuracy at eps {self.eps:g}, at most ({', '.join(record.attacks)})"
+        every = dict.fromkeys((*self.attacks, *record.controls, *record.attacks))
+        name = f"robust accuracy at eps {self.eps:g}, at most ({', '.join(every)})"
         interval = "95 %, Clopper-Pearson, over test examples"
         return Score(name, float(value), float(low), float(high), len(record), interval)
