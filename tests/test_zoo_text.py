@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 import labkit as lk
-from labkit.data import text
 from labkit.core import extras
+from labkit.data import text
 from labkit.models.architectures.minilm import minilm as architecture
 from labkit.models.architectures.recurrent import recurrent
 from labkit.models.architectures.text_transformer import text_transformer
