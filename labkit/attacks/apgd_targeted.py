@@ -23,7 +23,7 @@ def apgd_targeted(
     norm: Literal["linf", "l2", "l1", "noise_to_signal"],
     generator: Draws,
     *,
-    steps: Annotated[int, Range(1, 1000, log=True), "gradient steps towards each target"] = 100,
+    steps: Annotated[int, Range(1, 1000, log=True), "gradient steps towards each target"] = 75,
     targets: Annotated[int, Range(1, 1000, log=True), "wrong classes tried, the likeliest first"] = 9,
 ) -> Tensor:
     """Climbs, as ``apgd`` does, the lead of one wrong class over the true one, then that of the next. Rows leave when broken.
