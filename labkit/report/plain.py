@@ -141,9 +141,10 @@ def _change(norm: str, eps: float) -> str:
 
 
 def _sandwich(name: str, record: Any) -> list[tuple[int, str]]:
-    """What is proven, at the smallest budget that is none at all."""
-    at = int(np.flatnonzero(record.eps > 0)[0]) if (record.eps > 0).any() else 0
-    n = len(record.correct)
+    """What is proven, at the largest budget at which that is half of the right answers, or else at the smallest."""
+    n, some = len(record.correct), np.flatnonzero(record.eps > 0)
+    much = some[record.at_least[some] >= 0.5 * record.correct.mean()]
+    at = int(much[-1]) if len(much) else int(some[0]) if len(some) else 0
     proven = round(float(record.at_least[at]) * n)
     text = (
         f"{name}: it is proven that at least {_of_100(proven, n)} of 100 answers stay right when somebody may change "
