@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,6 @@ class Situation:
 
     background: Split | None = None
     constraints: Constraints | Mapping[str, Any] | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(run: Run, model: Classifier, data: Split, norm: str, seed: int, about: Situation = Situation()) -> Ground:
