@@ -226,7 +226,7 @@ def test_rows_for_a_width_are_the_fewest() -> None:
         n = rows_for_width(share, 0.1)
         wide = [float(np.subtract(*clopper_pearson(share * m, m)[::-1])) for m in (n - 1, n)]
         assert wide[0] > 0.1 >= wide[1]
-    with pytest.raises(ValueError, match="within 0 to 1"):
+    with pytest.raises(lk.Refused, match="from 0 to 1"):
         rows_for_width(0.5, 0)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.core.refused import Refused
+
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -95,7 +97,8 @@ def clopper_pearson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
 def rows_for_width(share: float, width: float, level: float = 0.95) -> int:
     """The fewest rows whose exact interval (``clopper_pearson``) is at most so wide, where that share of them hits."""
     if not 0 <= share <= 1 or not 0 < width < 1:
-        raise ValueError(f"a share of {share:g} and a width of {width:g}: both lie within 0 to 1")
+        given = f"a share of {share:g} and a width of {width:g}"
+        raise Refused("the rows that an interval needs", given, "a share from 0 to 1 and a width between them")
     low, high = 1, 1
     while _exact_width(share, high, level) > width:
         low, high = high, 2 * high
