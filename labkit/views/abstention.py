@@ -38,7 +38,11 @@ def figure(record: Abstention) -> go.Figure:
         name=f"risk kept, sure to {1 - record.delta:.0%}",
     )
     result.update_xaxes(range=[0, 1.02])
-    result.update_yaxes(rangemode="tozero")
+    # The first few rows have intervals up to 1, which would press everything else to the ground.
+    settled = x >= 0.1
+    parts = (record.random_high[settled], record.interval()[1][settled], record.risk_bound[kept])
+    highest = max(float(part.max(initial=0)) for part in parts)
+    result.update_yaxes(range=[0, min(1.02, 1.3 * highest)])
     return result
 
 
