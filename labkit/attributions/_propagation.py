@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from labkit.attributions._rules.functions import RULES, Rule
+from labkit.attributions._rules.functions import RULES
 from labkit.attributions._rules.layers import Layers
 from labkit.attributions._rules.names import MOVES
 from labkit.attributions._rules.signal import (
@@ -30,6 +29,7 @@ from labkit.attributions._rules.signal import (
     swap,
 )
 from labkit.core.refused import Refused
+from labkit.models.functions import out_of_place, plain_name
 
 Attention = Literal["shared", "value"]
 SCALES = {"add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "batch_norm"}
@@ -86,7 +86,8 @@ class Propagation(TorchFunctionMode):
         if not sources:
             return func(*args, **kwargs)
         self.check(sources)
-        name, in_place = _named(func, kwargs)
+        name, in_place = plain_name(func, kwargs, RULES)
+        name = {"radd": "add", "rmul": "mul"}.get(name, name)
         rule = RULES.get(name)
         if rule is None:
             result = func(*args, **kwargs)
@@ -94,7 +95,7 @@ class Propagation(TorchFunctionMode):
                 raise self.refuse(f"the function {name}, for which there is no rule of propagation")
             return result
         self.current = name
-        function = _apart(func, name) if in_place else func
+        function = out_of_place(func, name) if in_place else func
         result = rule(self, function, *args, **kwargs)
         _follow(name, function, args, kwargs, result)
         return self._written(name, args[0], result) if in_place else result
@@ -107,28 +108,6 @@ class Propagation(TorchFunctionMode):
         vars(target).clear()
         vars(target).update(vars(result))
         return target
-
-
-def _named(func: Any, kwargs: dict[str, Any]) -> tuple[str, bool]:
-    """The function's plain name, and whether it works in place. An option ``inplace`` is taken away."""
-    name = func.__name__
-    if name == "__get__":
-        return func.__self__.__name__, False
-    if name.startswith("__"):
-        plain = name.strip("_").replace("truediv", "div")
-        if plain[0] == "i" and plain[1:] in RULES:
-            return plain[1:], True
-        return (plain[1:] if plain in ("radd", "rmul") else plain), False
-    if kwargs.pop("inplace", False):
-        return name, True
-    return (name[:-1], True) if name.endswith("_") else (name, False)
-
-
-def _apart(func: Any, name: str) -> Rule:
-    """The same function out of place."""
-    if func.__name__ == name:
-        return func  # an option said so, and was taken away
-    return next(getattr(home, name) for home in (torch, functional, Tensor) if hasattr(home, name))
 
 
 def _follow(name: str, function: Callable[..., Any], args: Any, kwargs: Any, result: Any) -> None:

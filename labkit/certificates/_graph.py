@@ -21,6 +21,7 @@ from labkit.certificates._functions import ABOUT, RULES, TYPES
 from labkit.certificates._relaxations import Relaxation
 from labkit.core.refused import Refused
 from labkit.models.classifier import Classifier
+from labkit.models.functions import out_of_place, plain_name
 
 INSTEAD = (
     "a model of linear layers, convolutions, batch normalisation, ReLU, leaky ReLU, sigmoid, tanh, pooling and sums; or "
@@ -125,7 +126,7 @@ class Trace(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if next(self._signals((args, kwargs)), None) is None:
             return func(*args, **kwargs)
-        name, in_place = _named(func, kwargs)
+        name, in_place = plain_name(func, kwargs, RULES)
         if name in ABOUT:
             return func(*args, **kwargs)
         if name in TYPES:
@@ -133,7 +134,7 @@ class Trace(TorchFunctionMode):
         rule = RULES.get(name)
         if rule is None:
             raise self.refuse(f"the function {name}, for which no bounds are known")
-        result = rule(self, name, _apart(func, name) if in_place else func, args, kwargs)
+        result = rule(self, name, out_of_place(func, name) if in_place else func, args, kwargs)
         if not in_place:
             return result
         args[0].copy_(result)
@@ -149,26 +150,6 @@ class Trace(TorchFunctionMode):
                 yield from self._signals(part)
         elif (at := self.at(tree)) is not None:
             yield at
-
-
-def _named(func: Any, kwargs: dict[str, Any]) -> tuple[str, bool]:
-    """The function's plain name, and whether it works in place. An option ``inplace`` is taken away."""
-    name = func.__name__
-    if name == "__get__":
-        return func.__self__.__name__, False
-    if name.startswith("__"):
-        plain = name.strip("_").replace("truediv", "div")
-        return (plain[1:], True) if plain[0] == "i" and plain[1:] in RULES else (plain, False)
-    if kwargs.pop("inplace", False):
-        return name, True
-    return (name[:-1], True) if name.endswith("_") else (name, False)
-
-
-def _apart(func: Any, name: str) -> Any:
-    """The same function out of place."""
-    if func.__name__ == name:
-        return func  # an option said so, and was taken away
-    return next(getattr(home, name) for home in (torch, torch.nn.functional, Tensor) if hasattr(home, name))
 
 
 _graphs: WeakKeyDictionary[Classifier, dict[tuple[torch.Size, str], tuple[Graph, Classifier]]] = WeakKeyDictionary()
