@@ -26,6 +26,7 @@ FOLDERS = {
     "datasets": "data/sets",
     "faithfulness": "faithfulness",
     "metrics": "metrics",
+    "mitigations": "mitigations",
     "recipes": "training/recipes",
     "records": "records",
     "views": "views",
