@@ -6,6 +6,7 @@ Every function takes numbers or arrays and works element by element. Where there
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -260,13 +261,30 @@ def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> 
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values corrected for their number (Holm, 1979, jstor 4615733); nan entries stay and do not count."""
+    """p-values corrected for their number (Holm, 1979, jstor 4615733): at most ``alpha`` chance of any false one below
+    ``alpha``. nan entries stay and do not count."""
+    return _stepped(p, lambda ascending: np.maximum.accumulate(ascending * np.arange(len(ascending), 0, -1)))
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """p-values corrected so that those below ``alpha`` hold at most that share of false ones on average (Benjamini and
+    Hochberg, 1995, doi 10.1111/j.2517-6161.1995.tb02031.x; independent or positively dependent tests). nan entries stay
+    and do not count."""
+
+    def steps(ascending: np.ndarray) -> np.ndarray:
+        shares = ascending * len(ascending) / np.arange(1, len(ascending) + 1)
+        return np.minimum.accumulate(shares[::-1])[::-1]
+
+    return _stepped(p, steps)
+
+
+def _stepped(p: np.ndarray, steps: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A correction that goes by the order of the p-values that are known."""
     p = np.asarray(p, float)
     adjusted = np.full(p.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p.ravel()))
     order = known[np.argsort(p.ravel()[known], kind="stable")]
-    steps = p.ravel()[order] * np.arange(len(order), 0, -1)
-    adjusted.ravel()[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    adjusted.ravel()[order] = np.minimum(steps(p.ravel()[order]), 1)
     return adjusted
 
 

@@ -1,0 +1,71 @@
+"""What a comparison of two groups could find: the least difference, and the people that one takes.
+
+Power is the chance that a two-sided test at ``1 - level`` finds a difference that is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+LEVEL, POWER = 0.95, 0.8
+
+
+def detectable_difference(
+    share: Any, n: Any, other_n: Any, *, upward: bool = True, level: float = LEVEL, power: float = POWER
+) -> np.ndarray:
+    """The least difference between two proportions that a test of n and ``other_n`` people finds.
+
+    Args:
+        share: the proportion in the other group, in [0, 1].
+        upward: whether the first group's is larger than that, or smaller.
+
+    Returns:
+        In [0, 1], element by element; nan where no difference that is possible would be found.
+
+    The normal approximation with the pooled variance under equality (Fleiss, 1981, section 3.2), by bisection.
+    """
+    share, n, other_n = np.broadcast_arrays(np.asarray(share, float), np.asarray(n, float), np.asarray(other_n, float))
+    room = 1 - share if upward else share
+    low, high = np.zeros(share.shape), room.copy()
+    for _ in range(50):
+        middle = (low + high) / 2
+        found = _surplus(share, middle if upward else -middle, n, other_n, level, power) >= 0
+        low, high = np.where(found, low, middle), np.where(found, middle, high)
+    possible = _surplus(share, room if upward else -room, n, other_n, level, power) >= 0
+    return np.where(possible & (n > 0) & (other_n > 0), high, np.nan)
+
+
+def people_for_difference(share: Any, difference: Any, *, level: float = LEVEL, power: float = POWER) -> np.ndarray:
+    """How many people in each of two equal groups a test takes to find a difference of proportions.
+
+    Args:
+        share: the proportion in one of them. difference: of the other from it, of either sign.
+
+    Returns:
+        Whole numbers as floats, element by element; nan where the other proportion would leave [0, 1].
+
+    The closed form of ``detectable_difference`` for equal groups (Fleiss, 1981, formula 3.14, without correction).
+    """
+    share, difference = np.broadcast_arrays(np.asarray(share, float), np.asarray(difference, float))
+    other = share + difference
+    middle = share + difference / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alike = ndtri(0.5 + level / 2) * np.sqrt(2 * middle * (1 - middle))
+        apart = ndtri(power) * np.sqrt(share * (1 - share) + other * (1 - other))
+        needed = np.ceil((alike + apart) ** 2 / difference**2)
+    return np.where((other >= 0) & (other <= 1) & (difference != 0), needed, np.nan)
+
+
+def _surplus(
+    share: np.ndarray, difference: np.ndarray, n: np.ndarray, other_n: np.ndarray, level: float, power: float
+) -> np.ndarray:
+    """By how much a difference exceeds what a test of that power takes."""
+    mine = np.clip(share + difference, 0, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = (mine * n + share * other_n) / (n + other_n)
+        alike = np.sqrt(middle * (1 - middle) * (1 / n + 1 / other_n))
+        apart = np.sqrt(mine * (1 - mine) / n + share * (1 - share) / other_n)
+        return np.abs(difference) - ndtri(0.5 + level / 2) * alike - ndtri(power) * apart
