@@ -62,9 +62,7 @@ def from_frame(
     used = [c for c in frame.columns if c != y and c not in drop]
     if not used:
         raise Refused(asked, "no feature", "at least one column that is neither y nor dropped")
-    truth, classes = (
-        (np.full(len(frame), -1, np.int64), ()) if y is None else codes(frame[y], None, f"{asked}, y {y}")
-    )
+    truth, classes = (np.full(len(frame), -1, np.int64), ()) if y is None else codes(frame[y], None, f"{asked}, y {y}")
     kinds = dict.fromkeys(categorical, "categorical")
     inputs = pd.DataFrame({c: values(frame[c], kinds.get(c)) for c in used})
     features = tuple(feature(inputs[c], None, False) for c in used)

@@ -16,6 +16,7 @@ from labkit.data.reading import card, codes, read_table
 from labkit.data.schema import Schema
 from labkit.data.split import Dataset
 
+
 def from_table(
     path: Path,
     *,
