@@ -14,15 +14,32 @@ from labkit.core.intervals import Rate
 from labkit.metrics.expected_calibration_error import expected_calibration_error
 
 METRICS = lk.names("metrics")
-PROPORTIONS = {"accuracy", "selection_rate", "true_positive_rate", "false_positive_rate", "precision"}
+PROPORTIONS = {
+    *("accuracy", "selection_rate", "true_positive_rate", "false_positive_rate", "precision", "scoring_rate"),
+    *("false_negative_rate", "true_negative_rate", "negative_predictive_value"),
+    *("false_discovery_rate", "false_omission_rate"),
+}
 REFERENCE = {
     "accuracy": lambda y, p, s: theirs.accuracy_score(y, p),
     "auc": lambda y, p, s: theirs.roc_auc_score(y, s),
     "balanced_accuracy": lambda y, p, s: theirs.balanced_accuracy_score(y, p),
     "brier": lambda y, p, s: theirs.brier_score_loss(y, s),
+    "calibration_in_the_large": lambda y, p, s: s.mean() - y.mean(),
+    "f1": lambda y, p, s: theirs.f1_score(y, p),
+    "false_discovery_rate": lambda y, p, s: 1 - theirs.precision_score(y, p),
+    "false_negative_rate": lambda y, p, s: 1 - theirs.recall_score(y, p),
+    "false_omission_rate": lambda y, p, s: 1 - theirs.precision_score(y, p, pos_label=0),
     "false_positive_rate": lambda y, p, s: 1 - theirs.recall_score(y, p, pos_label=0),
+    "log_loss": lambda y, p, s: theirs.log_loss(y, s),
+    "mean_absolute_error": lambda y, p, s: theirs.mean_absolute_error(y, p),
+    "mean_error": lambda y, p, s: (p - y).mean(),
+    "mean_score": lambda y, p, s: p.mean(),
+    "negative_predictive_value": lambda y, p, s: theirs.precision_score(y, p, pos_label=0),
     "precision": lambda y, p, s: theirs.precision_score(y, p),
+    "root_mean_squared_error": lambda y, p, s: theirs.root_mean_squared_error(y, p),
     "selection_rate": lambda y, p, s: p.mean(),
+    "treatment_equality": lambda y, p, s: theirs.confusion_matrix(y, p)[1, 0] / theirs.confusion_matrix(y, p)[0, 1],
+    "true_negative_rate": lambda y, p, s: theirs.recall_score(y, p, pos_label=0),
     "true_positive_rate": lambda y, p, s: theirs.recall_score(y, p),
 }
 
@@ -31,7 +48,7 @@ def case(n: int = 200, seed: int = 0) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(seed)
     y = generator.integers(0, 2, n)
     s = np.round(np.clip(0.3 * y + 0.7 * generator.random(n), 0, 1), 2)
-    return {"y_true": y, "y_pred": (s > 0.5).astype(np.int64), "y_proba": s}
+    return {"y_true": y, "y_pred": (s > 0.5).astype(np.int64), "y_proba": s, "above": s > np.median(s)}
 
 
 def ask(name: str, columns: dict[str, np.ndarray], **more):
@@ -44,8 +61,9 @@ def test_contract(name: str) -> None:
     columns = case()
     before = {k: v.copy() for k, v in columns.items()}
     value = ask(name, columns)
-    assert isinstance(value, float) and 0 <= value <= 1
-    assert set(method.needs(registry.find("metrics", name))) <= {"y_true", "y_pred", "y_proba"}
+    low, high = method.range_of(registry.find("metrics", name), (0.0, 1.0))
+    assert isinstance(value, float) and low <= value <= high
+    assert set(method.needs(registry.find("metrics", name))) <= {"y_true", "y_pred", "y_proba", "above"}
     assert all((columns[k] == before[k]).all() for k in columns), "inputs were changed"
     assert isinstance(value, Rate) == (name in PROPORTIONS)
 
@@ -89,6 +107,13 @@ def test_accuracy_and_balanced_accuracy_take_any_number_of_classes() -> None:
         ("true_positive_rate", 0, 1),
         ("false_positive_rate", 1, 1),
         ("precision", 1, 0),
+        ("false_negative_rate", 0, 1),
+        ("true_negative_rate", 1, 1),
+        ("negative_predictive_value", 1, 1),
+        ("false_discovery_rate", 1, 0),
+        ("false_omission_rate", 1, 1),
+        ("treatment_equality", 1, 0),
+        ("f1", 0, 0),
         ("auc", 1, 1),
         ("balanced_accuracy", 1, 1),
     ],
@@ -131,7 +156,6 @@ def test_the_metric_of_the_how_to_page_works_as_it_stands() -> None:
     names: dict = {"__name__": "docs"}
     exec(compile(page.split("```python\n")[1].split("```")[0], "docs", "exec", dont_inherit=True), names)  # noqa: S102
     columns = case()
-    value = names["negative_predictive_value"](columns["y_true"], columns["y_pred"])
-    assert isinstance(value, Rate) and value == theirs.precision_score(
-        columns["y_true"], columns["y_pred"], pos_label=0
-    )
+    value = names["miss_rate_of_the_sure"](columns["y_true"], columns["y_proba"])
+    sure = columns["y_proba"] < 0.1
+    assert isinstance(value, Rate) and value == columns["y_true"][sure].mean()

@@ -152,6 +152,12 @@ def promises(method: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(e for e in getattr(hint, "__metadata__", ()) if isinstance(e, str))
 
 
+def range_of(method: Callable[..., Any], otherwise: tuple[float, float]) -> tuple[float, float]:
+    """The ends of the ``Range`` in a method's annotated return type; ``otherwise`` where it states none."""
+    stated = getattr(_hints(method).get("return"), "__metadata__", ())
+    return next(((e.low, e.high) for e in stated if isinstance(e, Range)), otherwise)
+
+
 def _hints(method: Callable[..., Any]) -> dict[str, Any]:
     """What a method's arguments are annotated with; of a partial one or a callable object, what its function's are."""
     while isinstance(method, functools.partial):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 LEVEL, POWER = 0.95, 0.8
 
@@ -53,8 +52,8 @@ def people_for_difference(share: Any, difference: Any, *, level: float = LEVEL, 
     other = share + difference
     middle = share + difference / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        alike = ndtri(0.5 + level / 2) * np.sqrt(2 * middle * (1 - middle))
-        apart = ndtri(power) * np.sqrt(share * (1 - share) + other * (1 - other))
+        alike = normal(0.5 + level / 2) * np.sqrt(2 * middle * (1 - middle))
+        apart = normal(power) * np.sqrt(share * (1 - share) + other * (1 - other))
         needed = np.ceil((alike + apart) ** 2 / difference**2)
     return np.where((other >= 0) & (other <= 1) & (difference != 0), needed, np.nan)
 
@@ -68,4 +67,11 @@ def _surplus(
         middle = (mine * n + share * other_n) / (n + other_n)
         alike = np.sqrt(middle * (1 - middle) * (1 / n + 1 / other_n))
         apart = np.sqrt(mine * (1 - mine) / n + share * (1 - share) / other_n)
-        return np.abs(difference) - ndtri(0.5 + level / 2) * alike - ndtri(power) * apart
+        return np.abs(difference) - normal(0.5 + level / 2) * alike - normal(power) * apart
+
+
+def normal(share: float) -> float:
+    """The deviate below which that share of a standard normal lies."""
+    from scipy.special import ndtri
+
+    return float(ndtri(share))

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import numpy as np
+
+from labkit.core.intervals import proportion
+from labkit.metrics import Binary
+
+
+def false_omission_rate(y_true: Binary, y_pred: Binary, weight: np.ndarray | None = None) -> float:
+    """The share of negative answers that are wrong, in [0, 1]; lower is better; nan without a negative answer."""
+    return proportion(y_true == 1, y_pred == 0, weight)
