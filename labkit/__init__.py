@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Panel": "labkit.widgets.panel",
     "Predictions": "labkit.records.predict",
+    "Scores": "labkit.records.scores",
     "Workbench": "labkit.widgets.workbench",
     "audit": "labkit.report.audit",
     "check": "labkit.checks",

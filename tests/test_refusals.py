@@ -55,7 +55,9 @@ DOORS: dict[str, Callable[[Any, lk.data.Split, Path], Any]] = {
     "half a seed": lambda m, s, d: lk.calibration(lk.predict(m, s), seed=0.5),
     "a plan that is a mapping": lambda m, s, d: lk.audit(m, plan={}),
     "a table that is a mapping": lambda m, s, d: lk.Predictions.from_frame({"y": [1]}, y="y", label="y"),
-    "no column of truth": lambda m, s, d: lk.Predictions.from_frame(FRAME, y=None, label="pred"),
+    "no column of truth": lambda m, s, d: lk.calibration(
+        lk.Predictions.from_frame(FRAME, y=None, score="score", threshold=0.5)
+    ),
     "a threshold that is text": lambda m, s, d: lk.Predictions.from_frame(FRAME, y="y", score="score", threshold="x"),
     "a threshold that is no number": lambda m, s, d: lk.Predictions.from_frame(
         FRAME, y="y", score="score", threshold=float("nan")

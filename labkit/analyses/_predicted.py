@@ -14,26 +14,51 @@ import labkit
 from labkit.core.record import Provenance
 from labkit.core.refused import Refused, unknown
 from labkit.records.predict import Predictions
+from labkit.records.scores import Scores
+
+MAKERS = {
+    Predictions: "Predictions, from labkit.predict or Predictions.from_frame",
+    Scores: "Scores, from Scores.from_frame",
+}
 
 
 @dataclass
 class Statement:
-    """An analysis of predictions under way; at its end it says where the result came from."""
+    """An analysis of predictions under way; at its end it says where the result came from.
+
+    Attributes:
+        truth: whether the analysis needs the true classes.
+        counted: whether it takes rows that stand for several people each.
+        takes: the kinds of records that it works on.
+
+    Raises:
+        Refused: another kind of record; no row; predictions without truth, or counted ones, where the analysis does
+            not say that it takes them.
+    """
 
     analysis: str
     options: Mapping[str, Any]
     seed: int
-    predictions: Mapping[str, Predictions]
+    predictions: Mapping[str, Predictions | Scores]
+    truth: bool = True
+    counted: bool = False
+    takes: tuple[type[Predictions | Scores], ...] = (Predictions,)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         for name, p in self.predictions.items():
-            if not isinstance(p, Predictions):
-                instead = "Predictions, from labkit.predict or Predictions.from_frame"
+            if not isinstance(p, self.takes):
+                instead = "; or ".join(MAKERS[kind] for kind in self.takes)
                 raise Refused(self.analysis, f"a {type(p).__name__} as {name}", instead)
             if not len(p):
                 raise Refused(self.analysis, f"{name} without a row", "at least one prediction")
+            if self.truth and not p.has_truth:
+                instead = "y= with the column of true labels, or what needs no truth, such as the rate of each answer"
+                raise Refused(self.analysis, f"{name} without truth", instead)
+            if not self.counted and getattr(p, "count", None) is not None:
+                given = f"{len(p)} counted rows that stand for {p.people} people"
+                raise Refused(self.analysis, given, "one row a person: Predictions.from_frame on (a part of) the table")
 
     def provenance(self) -> Provenance:
         """Where the result came from, with the time it took until now."""
@@ -79,7 +104,7 @@ def positive_class(asked: str, p: Predictions, positive: int | str | None) -> in
             )
             raise Refused(asked, given, choose)
         found = meant.pop()
-    if not (p.y == found).any():
+    if p.has_truth and not (p.y == found).any():
         given = f"no example whose true class is {names[found]!r}, the positive one"
         raise Refused(asked, given, "predictions on data that hold both classes, or another " + choose)
     return found

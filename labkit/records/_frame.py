@@ -12,6 +12,7 @@ import labkit
 from labkit.core.record import Provenance, array_digest
 from labkit.core.refused import Refused, unknown
 from labkit.records.predict import Predictions
+from labkit.records.scores import Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def predictions_from_frame(
     frame: pd.DataFrame,
     *,
-    y: str,
+    y: str | None,
     label: str | None,
     score: str | None,
     proba: Sequence[str] | None,
@@ -41,8 +42,8 @@ def predictions_from_frame(
     if isinstance(groups, str):
         raise Refused(f"{asked} with groups={groups!r}", "one text", f"groups=[{groups!r}]")
     inside = () if isinstance(groups, Mapping) else groups
-    named = [c for c in (label, score) if c is not None]
-    for column in [y, *named, *(proba or ()), *inside]:
+    named = [c for c in (y, label, score) if c is not None]
+    for column in [*named, *(proba or ()), *inside]:
         if column not in frame.columns:
             raise unknown(f"the column {column!r} of the table {name}", str(column), map(str, frame.columns))
     if label is None and score is None and proba is None:
@@ -56,13 +57,16 @@ def predictions_from_frame(
         raise Refused(asked, "scores without a threshold", "threshold=, above which a score is a positive answer")
 
     columns = {g: _aligned(groups[g], g, frame, asked) if isinstance(groups, Mapping) else frame[g] for g in groups}
-    truth = _values(frame[y], y, asked, columns)
-    names = _classes(truth, classes, asked)
+    truth = None if y is None else _values(frame[y], y, asked, columns)
+    answers = None if label is None else _values(frame[label], label, asked, columns)
+    if truth is None and answers is None and classes is None and proba is not None:
+        raise Refused(asked, "columns of probabilities without true labels", "classes= with the labels in order")
+    names = _classes((truth if truth is not None else answers) or [0, 1], classes, asked)
     index = {value: i for i, value in enumerate(names)}
-    target = _codes(truth, index, y, asked)
+    target = np.full(len(frame), -1) if truth is None or y is None else _codes(truth, index, y, asked)
     scores = _scores(frame, score, proba, len(names), asked)
-    if label is not None:
-        predicted = _codes(_values(frame[label], label, asked, columns), index, label, asked)
+    if answers is not None and label is not None:
+        predicted = _codes(answers, index, label, asked)
     elif score is not None and scores is not None:
         predicted = (scores[:, 1] >= threshold).astype(np.int64)
     else:
@@ -189,3 +193,32 @@ def _scores(
     if table.min() < -1e-6 or table.max() > 1 + 1e-6 or np.abs(table.sum(1) - 1).max() > 1e-3:
         raise Refused(asked, "scores that are not probabilities", "scores from 0 to 1 that sum to 1 over the classes")
     return table
+
+
+def scores_from_frame(
+    frame: pd.DataFrame, *, score: str, y: str | None, groups: Sequence[str] | Mapping[str, Any], name: str
+) -> Scores:
+    """See ``Scores.from_frame``."""
+    asked = f"scores from the table {name}"
+    if not hasattr(frame, "columns"):
+        raise Refused(asked, f"a {type(frame).__name__}", "a pandas DataFrame")
+    inside = () if isinstance(groups, Mapping) else groups
+    for column in [score, *([] if y is None else [y]), *inside]:
+        if column not in frame.columns:
+            raise unknown(f"the column {column!r} of the table {name}", str(column), map(str, frame.columns))
+    columns = {g: _aligned(groups[g], g, frame, asked) if isinstance(groups, Mapping) else frame[g] for g in groups}
+    value = np.array(_values(frame[score], score, asked, columns), float)
+    truth = None if y is None else np.array(_values(frame[y], y, asked, columns), float)
+    return Scores(
+        provenance=Provenance(
+            analysis="scores_from_frame",
+            version=labkit.__version__,
+            options={"score": score, "y": y},
+            data={"name": name, "sha256": array_digest(value), "n": len(frame)},
+        ),
+        name=score,
+        value=value,
+        y=truth,
+        groups={g: group_names(column) for g, column in columns.items()},
+        warnings=tuple(w for g, column in columns.items() for w in _merged(g, column)),
+    )

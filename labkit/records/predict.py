@@ -20,11 +20,12 @@ class Predictions(Record):
     """Answers of a model on one split.
 
     Attributes:
-        y: true class indices.
+        y: true class indices; -1 in every row where no truth is given.
         label: predicted class indices.
         proba: class probabilities, or None when only labels are known.
         groups: for each sensitive feature the group of each example; "" where it is unknown.
         row: a hash of each example's input, or None; equal rows are equal inputs.
+        count: how many people each row stands for, where rows were counted; None where each row is one person.
     """
 
     y: Annotated[np.ndarray, Dims("example")]
@@ -33,9 +34,20 @@ class Predictions(Record):
     classes: tuple[str, ...]
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     row: Annotated[np.ndarray, Dims("example")] | None = None
+    count: Annotated[np.ndarray, Dims("example")] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the true classes are known."""
+        return not len(self) or bool(self.y[0] >= 0)
+
+    @property
+    def people(self) -> int:
+        """How many people the rows stand for."""
+        return len(self) if self.count is None else int(self.count.sum())
 
     def group(self, name: str) -> np.ndarray:
         """The group of each example under one sensitive feature. Raises Refused for an unknown one."""
@@ -48,7 +60,7 @@ class Predictions(Record):
         cls,
         frame: pd.DataFrame,
         *,
-        y: str,
+        y: str | None,
         label: str | None = None,
         score: str | None = None,
         proba: Sequence[str] | None = None,
@@ -61,14 +73,15 @@ class Predictions(Record):
 
         Args:
             frame: one row an example.
-            y: the column of true labels.
+            y: the column of true labels; None where nobody knows them: then only what needs no truth is measured.
             label: the column of predicted labels.
             score: the column with the probability of the second class (two classes only); predicted labels are then
                 ``score >= threshold``, and ``threshold`` must be given unless ``label`` is.
             proba: the columns of class probabilities, in the order of ``classes``.
             groups: the columns of sensitive features, or values by feature that stand outside the table: a pandas
                 Series is aligned on its index, anything else taken in the table's order. A missing value is unknown.
-            classes: the labels in order; needed unless they are 0 and 1 or texts or whole numbers found in ``y``.
+            classes: the labels in order; needed unless they are 0 and 1 or texts or whole numbers found in ``y`` (without
+                ``y``, in ``label``).
             threshold: where a score becomes a positive answer.
 
         Raises:
