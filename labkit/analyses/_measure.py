@@ -14,8 +14,9 @@ import numpy as np
 from labkit.core import method, progress, registry, resampling
 from labkit.core.intervals import Rate, wilson
 from labkit.core.refused import Refused
-from labkit.metrics import Labels
+from labkit.metrics import Labels, Reals
 from labkit.records.predict import Predictions
+from labkit.records.scores import Scores
 
 Metric = Callable[..., float]
 # Draws are made from counts of at most MOST different rows, scores taken in LEVELS; beyond, row by row.
@@ -25,53 +26,57 @@ PART = 4_000_000
 
 
 class Measure:
-    """One metric on one set of predictions.
+    """One metric on one set of predictions or scores.
 
     Args:
         metric: a name or a function of ``y_true``, ``y_pred``, ``y_proba`` (``y_score``), any of them.
         p: the predictions.
         positive: the index of the positive class; None where no class is (then only metrics of ``Labels`` work).
         perfect: whether the answers are replaced by the truth, for what a model without error would show.
+        of: which of several questions it is about, such as one class or label; it stands behind the name.
     """
 
     def __init__(
-        self, asked: str, metric: str | Metric, p: Predictions, positive: int | None, *, perfect: bool = False
+        self,
+        asked: str,
+        metric: str | Metric,
+        p: Predictions | Scores,
+        positive: int | None,
+        *,
+        perfect: bool = False,
+        of: str = "",
     ) -> None:
-        self.name = registry.label(metric)
+        metric_name = registry.label(metric)
+        self.name = f"{metric_name} of {of}" if of else metric_name
         self.function = registry.find("metrics", metric)
         wanted, hints = method.needs(self.function), _hints(self.function)
         self.labels = hints.get("y_true") == Labels
-        if positive is None and not self.labels:
+        of_numbers = isinstance(p, Scores)
+        unclear = positive is None and not self.labels
+        if not of_numbers and unclear and Reals not in hints.values():
             raise Refused(
                 f"{asked} with {self.name}",
                 f"{len(p.classes)} classes and none named as positive",
                 "positive= with one of " + ", ".join(map(repr, p.classes[:6])),
             )
         self.options = method.bind("metrics", self.name, self.function, {}).options if hints else {}
-        offered = self._columns(asked, p, positive, perfect)
-        missing = [name for name in wanted if name not in offered]
-        if missing:
-            raise Refused(
-                f"{asked} with {self.name}",
-                f"a metric that needs {', '.join(missing)}; on offer: {', '.join(sorted(offered))}",
-                "predictions with probabilities" if p.proba is None else "a metric of y_true, y_pred and y_proba",
-            )
-        self.columns = {name: offered[name] for name in wanted}
-        # labkit's own metrics lie in [0, 1]; of others nothing is known.
+        offered = _of_scores(p, perfect) if of_numbers else _of_predictions(p, positive, perfect, self.labels)
+        # labkit's own metrics say whether they are of numbers or of classes; of others nothing is known.
         own = str(getattr(self.function, "__module__", "")).startswith("labkit.metrics.")
-        self.least, self.most = (0.0, 1.0) if own else (-np.inf, np.inf)
+        stated = [hints.get(name) for name in wanted if name != "above"]
+        strange = own and any((hint == Reals) != of_numbers for hint in stated)
+        missing = [name for name in wanted if name not in offered]
+        if strange or missing:
+            raise Refused(f"{asked} with {self.name}", _lacks(missing, offered, of_numbers), _instead(p, of_numbers))
+        self.columns = {name: offered[name] for name in wanted}
+        self.truth = None if of_numbers or positive is None or not p.has_truth else p.y == positive
+        self.count = getattr(p, "count", None)
+        self.least, self.most = method.range_of(self.function, (0.0, 1.0)) if own else (-np.inf, np.inf)
         self.weighs = "weight" in inspect.signature(self.function).parameters
-
-    def _columns(self, asked: str, p: Predictions, positive: int | None, perfect: bool) -> dict[str, np.ndarray]:
-        answer = p.y if perfect else p.label
-        columns = {
-            "y_true": p.y if self.labels else (p.y == positive).astype(np.int64),
-            "y_pred": answer if self.labels else (answer == positive).astype(np.int64),
-        }
-        if p.proba is not None and positive is not None:
-            chance = (p.y == positive).astype(float) if perfect else p.proba[:, positive].astype(float)
-            columns |= {"y_proba": chance, "y_score": chance}
-        return columns
+        self._classes = not of_numbers
+        if self.count is not None and not self.weighs:
+            given = f"{len(p)} counted rows that stand for {p.people} people"
+            raise Refused(f"{asked} with {self.name}", given, "a metric that takes a weight, as labkit's own do")
 
     @property
     def constant(self) -> bool:
@@ -94,7 +99,7 @@ class Measure:
         part = {name: column[rows] for name, column in self.columns.items()}
         if not len(next(iter(part.values()))):
             return float("nan")
-        return self._call(part)
+        return self._call(part | ({} if self.count is None else {"weight": self.count[rows]}))
 
     def _call(self, part: dict[str, np.ndarray]) -> float:
         if self.weighs:
@@ -115,7 +120,12 @@ class Measure:
     def compares_classes(self) -> bool:
         """Whether the metric is undefined on one class alone, as AUC is: it then compares the classes."""
         truth = self.columns.get("y_true")
-        return truth is not None and bool(np.isnan(self.value(truth == truth[0])))
+        return self._classes and truth is not None and bool(np.isnan(self.value(truth == truth[0])))
+
+    def _counted(self, code: np.ndarray, rows: np.ndarray, size: int) -> np.ndarray:
+        """(size,) how many people have each code, among some rows."""
+        weights = None if self.count is None else self.count[rows]
+        return np.bincount(code, weights, size).astype(np.int64)
 
     @cached_property
     def _cells(self) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
@@ -142,9 +152,12 @@ class Measure:
         """(replicates,) of the metric on rows drawn with replacement from ``rows`` (positions)."""
         if self._cells is not None:
             cells, code = self._cells
-            counts = np.bincount(code[rows], minlength=len(next(iter(cells.values()))))
+            counts = self._counted(code[rows], rows, len(next(iter(cells.values()))))
             draws = self._weighed(cells, resampling.bootstrap_counts(counts, replicates, generator))
             return draws + (self.value(rows) - self._weighed(cells, counts[None])[0])
+        if self.count is not None:
+            counts = resampling.bootstrap_counts(self.count[rows], replicates, generator)
+            return self._weighed({name: column[rows] for name, column in self.columns.items()}, counts)
         draws = np.empty(replicates)
         for i in range(replicates):
             progress.step(f"bootstrap of {self.name}", i, replicates)
@@ -185,9 +198,12 @@ class Measure:
             counts = np.zeros((replicates, count, width), np.int64)
             for stratum in np.unique(strata):
                 inside = part[strata == stratum]
-                table = np.bincount(group[inside] * width + code[inside], minlength=count * width)
+                table = self._counted(group[inside] * width + code[inside], inside, count * width)
                 counts += resampling.permuted_tables(table.reshape(count, width), replicates, generator)
             return self._weighed(cells, counts)
+        if self.count is not None:
+            given = f"counts of more than {MOST} different answers"
+            raise Refused(f"permutations of {self.name}", given, "fewer distinct scores")
         draws = np.empty((replicates, count))
         for i in range(replicates):
             progress.step(f"permutations of {self.name}", i, replicates)
@@ -208,6 +224,41 @@ class Measure:
         draws = self.bootstrap(rows, replicates, generator)
         low, high = resampling.bias_corrected(draws, value)
         return value, float(max(low, self.least)), float(min(high, self.most)), draws
+
+
+def _of_predictions(p: Predictions, positive: int | None, perfect: bool, labels: bool) -> dict[str, np.ndarray]:
+    """What a metric of classes may ask for: the truth where there is one, answers, and probabilities where they are."""
+    answer = p.y if perfect else p.label
+    columns = {"y_pred": answer if labels else (answer == positive).astype(np.int64)}
+    if p.has_truth:
+        columns["y_true"] = p.y if labels else (p.y == positive).astype(np.int64)
+    if p.proba is not None and positive is not None:
+        chance = (p.y == positive).astype(float) if perfect else p.proba[:, positive].astype(float)
+        columns |= {"y_proba": chance, "y_score": chance}
+    return columns
+
+
+def _of_scores(p: Scores, perfect: bool) -> dict[str, np.ndarray]:
+    """What a metric of numbers may ask for."""
+    value = p.y if perfect and p.y is not None else p.value
+    columns = {"y_pred": value.astype(float), "above": value > np.median(value)}
+    return columns if p.y is None else columns | {"y_true": p.y.astype(float)}
+
+
+def _lacks(missing: list[str], offered: dict[str, np.ndarray], of_numbers: bool) -> str:
+    if missing:
+        return f"a metric that needs {', '.join(missing)}; on offer: {', '.join(sorted(offered))}"
+    return "a metric of classes, and scores" if of_numbers else "a metric of numbers, and answers that are classes"
+
+
+def _instead(p: Predictions | Scores, of_numbers: bool) -> str:
+    if not p.has_truth:
+        return "y= with the column of the truth, or a metric that needs none, such as " + (
+            "scoring_rate" if of_numbers else "selection_rate"
+        )
+    if of_numbers:
+        return "a metric of numbers, such as mean_error; a threshold makes classes of scores"
+    return "predictions with probabilities" if p.proba is None else "a metric of y_true, y_pred and y_proba"  # type: ignore[union-attr]
 
 
 def _hints(function: Metric) -> dict[str, Any]:

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._comparing import GROUP_INDICES, NAN, PER_FEATURE, PER_GROUP, Terms, compare
+from labkit.analyses._grouping import Grouping, all_depths, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling
 from labkit.core.refused import Refused
 from labkit.records.audit_groups import GroupAudit
 from labkit.records.predict import Predictions
+from labkit.records.scores import Scores
 
-NAN = float("nan")
-PER_GROUP = ("value", "low", "high", "hits", "of", "why", "ranked", "ratio", "ratio_low", "ratio_high")
-PER_FEATURE = (
-    *("highest", "lowest", "surest_high", "surest_low"),
-    *("difference", "difference_low", "difference_high", "corrected"),
-    *("null95", "null99", "p", "least_ratio", "null_ratio05"),
-)
-
-
-GROUP_INDICES = PER_FEATURE[:4]
+ASKED = "audit_groups"
+# Several classes, each against the rest: ``positive=EACH``.
+EACH = "each"
 
 
 def audit_groups(
-    p: Predictions,
+    p: Predictions | Scores | Mapping[str, Predictions],
     metrics: Sequence[str | Metric],
     *,
     by: Sequence[str | tuple[str, ...]],
     positive: int | str | None = None,
+    depth: int = 1,
     seed: int = 0,
     replicates: int = 2000,
     least: int = 30,
     least_of: int = 10,
+    of_interest: float = 0.1,
 ) -> GroupAudit:
     """Metrics by group, the differences between groups, and what equal groups would show.
 
@@ -46,70 +44,167 @@ def audit_groups(
     proportion the hits are dealt at random over the groups' denominators, for other metrics people change groups.
 
     Args:
-        p: predictions with sensitive features.
+        p: predictions with sensitive features; with or without truth, a row a person or counted. Scores, with metrics of
+            numbers. Or predictions by label, of the same people in the same order: every metric is then asked of each.
         metrics: names (``labkit.names("metrics")``) or functions ``(y_true, y_pred)``, ``(y_true, y_proba)``.
         by: sensitive features; a tuple of several means their intersection.
         positive: the class that counts as positive, by name or index; may be left out when the classes are 0 and 1.
+            "each" asks every metric of each class against the rest.
+        depth: adds every intersection of up to so many of the features named alone.
         replicates: bootstrap and permutation draws.
         least, least_of: groups with fewer people, or fewer of the class in question, are shown and not ranked, unless
             that leaves fewer than two.
+        of_interest: the difference for which the number of people that it takes is told.
 
     Raises:
         Refused: an unknown feature or metric, no positive class named, a positive class that no example has, a
-            metric of probabilities without probabilities, a feature with more than 20 small groups.
+            metric of probabilities without probabilities, or of the truth without truth, a feature with more than 20
+            small groups.
     """
     metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-    by = [by] if isinstance(by, str) else list(by)
-    options = {"positive": positive, "replicates": replicates, "least": least, "least_of": least_of}
-    asked = "audit_groups"
-    statement = Statement(asked, options, seed, {"data": p})
-    if not metrics or not by:
-        raise Refused(asked, f"{len(metrics)} metrics by {len(by)} features", "at least one of each")
+    by = all_depths([by] if isinstance(by, str) else list(by), depth)
+    options = {
+        "positive": positive, "replicates": replicates, "least": least, "least_of": least_of, "of_interest": of_interest,
+    }  # fmt: skip
+    given = dict(p) if isinstance(p, Mapping) else {"data": p}
+    statement = Statement(ASKED, options, seed, given, truth=False, counted=True, takes=(Predictions, Scores))
+    if not given or not metrics or not by:
+        raise Refused(ASKED, f"{len(metrics)} metrics by {len(by)} features", "at least one of each")
     if replicates < 100:
-        raise Refused(f"{asked} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
-    index = _positive(asked, p, positive, metrics)
-    measures = [Measure(asked, m, p, index) for m in metrics]
+        raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
+    first = next(iter(given.values()))
+    asked = _questions(given if isinstance(p, Mapping) else first, metrics, positive)
+    measures = [q.measure() for q in asked]
+    features = [grouping(ASKED, first, b) for b in by]
     names = tuple(m.name for m in measures)
-    features = [grouping(asked, p, b) for b in by]
-    for what, given in (("metrics", names), ("features", [f.name for f in features])):
-        if len(set(given)) < len(given):
-            raise Refused(asked, f"{what} named {', '.join(given)}", f"{what} of different names")
-    truth = None if index is None else p.y == index
+    for what, listed in (("metrics", names), ("features", [f.name for f in features])):
+        if len(set(listed)) < len(listed):
+            raise Refused(ASKED, f"{what} named {', '.join(listed)}", f"{what} of different names")
+    terms = Terms(replicates, seed, least, least_of, of_interest)
     parts = []
     for i, (measure, feature) in enumerate(product(measures, features)):
-        progress.step(asked, i, len(measures) * len(features))
-        parts.append(_one(measure, feature, truth, least, least_of, replicates, seed))
-    progress.step(asked, len(parts), len(parts))
-    warnings = [*p.warnings, *dict.fromkeys(w for part in parts for w in part["warnings"])]
-    strangers = {f.name: int((f.code < 0).sum()) for f in features}
-    warnings += [f"{k} of {len(p)} people have no known {name}" for name, k in strangers.items() if k]
-    status, reason = _status(parts, measures, features, p)
-    found = _tables(parts, len(measures), features)
-    overall = np.array([_overall(m, len(p), replicates, seed) for m in measures])
+        progress.step(ASKED, i, len(measures) * len(features))
+        parts.append(compare(measure, feature, terms))
+    progress.step(ASKED, len(parts), len(parts))
+    tables = [table for table, _ in parts]
+    status, reason = _status(tables, measures, features, first)
+    found = _tables(tables, len(measures), features)
+    overall = np.array([_overall(m, len(first), replicates, seed) for m in measures])
+    truth = asked[0].truth if len({q.key for q in asked}) == 1 else None
     return GroupAudit(
         provenance=statement.provenance(),
         status=status,
         reason=reason,
-        warnings=tuple(warnings),
-        positive="" if index is None else p.classes[index],
+        warnings=tuple(dict.fromkeys([*_warnings(given, features), *(w for _, told in parts for w in told)])),
+        positive=asked[0].positive if len({q.key for q in asked}) == 1 else "",
         metrics=names,
         features=tuple(f.name for f in features),
-        n_total=len(p),
+        n_total=first.people,
         replicates=replicates,
         least=least,
         least_of=least_of,
+        of_interest=of_interest,
+        better=np.array([m.better for m in measures]),
         group=np.array([g for f in features for g in f.groups]),
         feature_of=np.repeat(np.arange(len(features)), [len(f.groups) for f in features]),
         n=np.concatenate([f.counts() for f in features]),
-        positives=np.concatenate([_positives(f, truth) for f in features]),
-        unknown=np.array(list(strangers.values())),
+        positives=np.concatenate([np.full(len(f.groups), -1) if truth is None else f.counts(truth) for f in features]),
+        unknown=np.array([f.unknown for f in features]),
         overall=overall[:, 0],
         overall_low=overall[:, 1],
         overall_high=overall[:, 2],
         p_holm=intervals.holm(found["p"]),
-        perfect=_perfect(asked, metrics, p, index, features, found["ranked"]),
+        p_bh=intervals.benjamini_hochberg(found["p"]),
+        perfect=_perfect(asked, features, found["ranked"]),
         **found,
     )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One metric of one set of answers, with the class that is positive there."""
+
+    metric: str | Metric
+    p: Predictions | Scores
+    index: int | None
+    of: str = ""
+
+    def measure(self, perfect: bool = False) -> Measure:
+        return Measure(ASKED, self.metric, self.p, self.index, perfect=perfect, of=self.of)
+
+    @property
+    def key(self) -> tuple[int, int | None]:
+        """Which truth it is about."""
+        return id(self.p), self.index
+
+    @property
+    def positive(self) -> str:
+        return "" if self.index is None or isinstance(self.p, Scores) else self.p.classes[self.index]
+
+    @property
+    def truth(self) -> np.ndarray | None:
+        """(n,) whose true class is the positive one, where that is known."""
+        if self.index is None or isinstance(self.p, Scores) or not self.p.has_truth:
+            return None
+        return np.asarray(self.p.y == self.index)
+
+
+def _questions(
+    p: Predictions | Scores | Mapping[str, Predictions], metrics: Sequence[str | Metric], positive: int | str | None
+) -> list[_Question]:
+    """Every metric of every label or class that it is asked of."""
+    if isinstance(p, Mapping):
+        _same_people(p)
+        return [_Question(m, q, _positive(q, positive, [m]), label) for m, (label, q) in product(metrics, p.items())]
+    if isinstance(p, Scores):
+        return [_Question(m, p, None) for m in metrics]
+    if positive != EACH or EACH in p.classes:
+        index = _positive(p, positive, metrics)
+        return [_Question(m, p, index) for m in metrics]
+    there = [i for i in range(len(p.classes)) if (p.y == i).any() or (p.label == i).any()]
+    asked = []
+    for metric in metrics:
+        over_classes = _of_labels(metric, p)
+        asked += (
+            [_Question(metric, p, None)] if over_classes else [_Question(metric, p, i, p.classes[i]) for i in there]
+        )
+    return asked
+
+
+def _of_labels(metric: str | Metric, p: Predictions) -> bool:
+    """Whether a metric works on all classes at once."""
+    try:
+        return Measure(ASKED, metric, p, None).labels
+    except Refused:
+        Measure(ASKED, metric, p, 0)
+        return False
+
+
+def _positive(p: Predictions, positive: int | str | None, metrics: Sequence[Any]) -> int | None:
+    """The positive class; None when none is named among several and every metric works on all classes."""
+    if positive is None and len(p.classes) > 2:
+        for metric in metrics:
+            Measure(ASKED, metric, p, None)
+        return None
+    return positive_class(ASKED, p, positive)
+
+
+def _same_people(labels: Mapping[str, Predictions]) -> None:
+    first = next(iter(labels.values()))
+    for label, p in labels.items():
+        same = len(p) == len(first) and p.groups.keys() == first.groups.keys()
+        if not same or any((p.groups[g] != first.groups[g]).any() for g in p.groups):
+            instead = "predictions of the same people in the same order for every label"
+            raise Refused(ASKED, f"labels of different people ({label!r})", instead)
+
+
+def _warnings(given: Mapping[str, Predictions | Scores], features: Sequence[Grouping]) -> list[str]:
+    people = next(iter(given.values())).people
+    told = [w for p in given.values() for w in p.warnings]
+    told += [f"{f.unknown} of {people} people have no known {f.name}" for f in features if f.unknown]
+    return told + [
+        f"{f.name}: {f.unlisted} combinations without anybody are not listed" for f in features if f.unlisted
+    ]
 
 
 def _tables(parts: Sequence[dict[str, Any]], metrics: int, features: Sequence[Grouping]) -> dict[str, np.ndarray]:
@@ -129,153 +224,13 @@ def _overall(measure: Measure, n: int, replicates: int, seed: int) -> tuple[floa
     return measure.interval(np.arange(n), replicates, resampling.stream(seed, measure.name, "overall"))[:3]
 
 
-def _positive(asked: str, p: Predictions, positive: int | str | None, metrics: Sequence[Any]) -> int | None:
-    """The positive class; None when none is named among several and every metric works on all classes."""
-    if positive is None and len(p.classes) > 2:
-        for metric in metrics:
-            Measure(asked, metric, p, None)
-        return None
-    return positive_class(asked, p, positive)
-
-
-def _positives(feature: Grouping, truth: np.ndarray | None) -> np.ndarray:
-    """(groups,) people of the positive class; -1 where no class is named as positive."""
-    return np.full(len(feature.groups), -1) if truth is None else feature.counts(truth)
-
-
-def _one(
-    measure: Measure,
-    feature: Grouping,
-    truth: np.ndarray | None,
-    least: int,
-    least_of: int,
-    replicates: int,
-    seed: int,
-) -> dict[str, Any]:
-    """One metric over one feature: its groups, and how they compare."""
-    size = len(feature.groups)
-    n, positives = feature.counts(), _positives(feature, truth)
-    value, low, high, hits, of = (np.full(size, NAN) for _ in range(5))
-    draws = np.full((replicates, size), NAN)
-    why = [""] * size
-    enough = n >= least
-    for g, name in enumerate(feature.groups):
-        if measure.constant:
-            why[g] = "the model gives everybody the same answer"
+def _perfect(asked: Sequence[_Question], features: Sequence[Grouping], ranked: np.ndarray) -> np.ndarray:
+    """(metric, feature): the largest difference over the same groups when every answer is right; nan without truth."""
+    found = np.full((len(asked), len(features)), NAN)
+    for i, question in enumerate(asked):
+        if not question.p.has_truth:
             continue
-        rows = np.flatnonzero(feature.code == g)
-        generator = resampling.stream(seed, measure.name, feature.name, name)
-        value[g], low[g], high[g], drawn = (found := measure.interval(rows, replicates, generator))
-        if isinstance(found[0], intervals.Rate):
-            hits[g], of[g] = found[0].hits, found[0].of
-            enough[g] &= found[0].of >= least_of
-        elif measure.compares_classes and truth is not None:
-            enough[g] &= min(positives[g], n[g] - positives[g]) >= least_of
-        if drawn is not None:
-            draws[:, g] = drawn
-        if np.isnan(value[g]):
-            why[g] = _why(measure, n[g], positives[g])
-    measured = ~np.isnan(value)
-    ranked, warnings = measured & enough, []
-    if ranked.sum() < 2 <= measured.sum():
-        ranked = measured
-        warnings = [
-            f"{feature.name}: fewer than two groups of {least} people; the small ones are compared all the same"
-        ]
-    part: dict[str, Any] = {
-        "value": value, "low": low, "high": high, "hits": hits, "of": of, "why": np.array(why), "ranked": ranked,
-        "warnings": warnings,
-    }  # fmt: skip
-    generator = resampling.stream(seed, measure.name, feature.name, "null")
-    return part | _ratios(part) | _compared(measure, feature, part, draws, replicates, generator)
-
-
-def _why(measure: Measure, n: int, positives: int) -> str:
-    if n == 0:
-        return "no people"
-    if positives == 0:
-        return "no positive case"
-    if positives == n:
-        return "no negative case"
-    return "undefined on these people, as precision is without a positive answer"
-
-
-def _ratios(part: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Each value over the highest ranked one; an interval where both are proportions."""
-    value, hits, of, ranked = part["value"], part["hits"], part["of"], part["ranked"]
-    nothing = np.full(len(value), NAN)
-    if not ranked.any() or value[ranked].max() <= 0:
-        return {"ratio": nothing, "ratio_low": nothing, "ratio_high": nothing}
-    top = int(np.argmax(np.where(ranked, value, -np.inf)))
-    low, high = intervals.ratio(hits, of, hits[top], of[top])
-    itself = np.arange(len(value)) == top
-    return {
-        "ratio": value / value[top],
-        "ratio_low": np.where(itself, 1.0, low),
-        "ratio_high": np.where(itself, 1.0, high),
-    }
-
-
-def _compared(
-    measure: Measure,
-    feature: Grouping,
-    part: dict[str, Any],
-    draws: np.ndarray,
-    replicates: int,
-    generator: np.random.Generator,
-) -> dict[str, Any]:
-    """The largest difference of the ranked groups, its interval, and its null."""
-    ranked = np.flatnonzero(part["ranked"])
-    value, hits, of = part["value"][ranked], part["hits"][ranked], part["of"][ranked]
-    if len(ranked) < 2:
-        return dict.fromkeys(PER_FEATURE, NAN) | dict.fromkeys(GROUP_INDICES, -1)
-    difference = float(resampling.spread(value))
-    if not np.isnan(of).any():
-        low, high = intervals.largest_difference(hits, of)
-        draws = generator.binomial(of.astype(int), value, (replicates, len(of))) / of
-        dealt = np.column_stack([hits, of - hits]).astype(np.int64)
-        null = resampling.permuted_tables(dealt, replicates, generator)[:, :, 0] / of
-    else:
-        draws = draws[:, ranked]
-        low, high = resampling.largest_difference(draws, value)
-        code = np.full(len(feature.groups) + 1, -1)
-        code[ranked] = np.arange(len(ranked))
-        null = measure.permuted(code[feature.code], len(ranked), replicates, generator)
-    far = resampling.spread(null)
-    sizes = np.where(np.isnan(of), feature.counts()[ranked], of)
-    scaled, (high_group, low_group) = resampling.surest(value, sizes)
-    exact = len(ranked) == 2 and not np.isnan(of).any()
-    return {
-        "highest": int(ranked[value.argmax()]),
-        "lowest": int(ranked[value.argmin()]),
-        "surest_high": int(ranked[high_group]),
-        "surest_low": int(ranked[low_group]),
-        "difference": difference,
-        "difference_low": low,
-        "difference_high": min(high, measure.most),
-        "corrected": max(0.0, 2 * difference - float(np.nanmean(resampling.spread(draws)))),
-        "null95": float(np.nanquantile(far, 0.95)),
-        "null99": float(np.nanquantile(far, 0.99)),
-        "p": resampling.exact_difference(hits, of)
-        if exact
-        else resampling.share_as_large(resampling.surest(null, sizes)[0], float(scaled)),
-        "least_ratio": float(resampling.least_ratio(value)),
-        "null_ratio05": float(np.nanquantile(resampling.least_ratio(null), 0.05)) if value.max() > 0 else NAN,
-    }
-
-
-def _perfect(
-    asked: str,
-    metrics: Sequence[str | Metric],
-    p: Predictions,
-    index: int | None,
-    features: Sequence[Grouping],
-    ranked: np.ndarray,
-) -> np.ndarray:
-    """(metric, feature): the largest difference over the same groups when every answer is right."""
-    found = np.full((len(metrics), len(features)), NAN)
-    for i, metric in enumerate(metrics):
-        measure = Measure(asked, metric, p, index, perfect=True)
+        measure = question.measure(perfect=True)
         start = 0
         for j, feature in enumerate(features):
             compared = np.flatnonzero(ranked[i, start : start + len(feature.groups)])
@@ -286,13 +241,17 @@ def _perfect(
 
 
 def _status(
-    parts: Sequence[dict[str, Any]], measures: Sequence[Measure], features: Sequence[Grouping], p: Predictions
+    parts: Sequence[dict[str, Any]],
+    measures: Sequence[Measure],
+    features: Sequence[Grouping],
+    p: Predictions | Scores,
 ) -> tuple[Any, str]:
     if all(m.constant for m in measures):
+        answer = float(p.value[0]) if isinstance(p, Scores) else p.classes[int(p.label[0])]
         given = (
-            f"the model gives one answer ({p.classes[int(p.label[0])]!r}) to all {len(p)} people, so that equal rates"
+            f"the model gives one answer ({answer!r}) to all {p.people} people, so that equal rates would say nothing"
         )
-        return "not_measured", given + " would say nothing; it would take a model that answers differently"
+        return "not_measured", f"{given}; it would take a model that answers differently"
     if all(part["highest"] < 0 for part in parts):
         groups = "; ".join(f"{f.name}: {', '.join(f.groups) or 'none known'}" for f in features)
         return "not_measured", f"no feature has two groups in which a metric is defined ({groups})"

@@ -25,14 +25,18 @@ class GroupAudit(Record):
         positive: the class that counts as positive.
         metrics, features: what was measured and over which sensitive features ("sex & race" is an intersection).
         group, feature_of: each group's name and the index of its feature.
-        n, positives: people in the group, and those of them whose true class is the positive one (-1 when no class is
-            named as positive, with metrics that need none).
+        of_interest: the difference for which ``needed`` is told.
+        better: 1 where a higher value is better, -1 where a lower one is, 0 where neither.
+        n, positives: people in the group, and those of them whose true class is the positive one (-1 where the truth is
+            not known or no one class is positive).
         unknown: people whose group is not known; they count in ``overall`` alone.
         value, low, high: the metric in each group and its interval.
         hits, of: the counts behind a proportion; nan for other metrics.
         why: why a value was not measured; "" where it was.
         ranked: whether the group is large enough to be compared (``least`` people, ``least_of`` of the class in
             question). The others are shown, not ranked.
+        detectable: the least difference from the other ranked people that a test of so many would find (power 0.8 at
+            5 %); nan where none would be.
         ratio, ratio_low, ratio_high: the group's value over the highest ranked one, with its interval.
         overall, overall_low, overall_high: the metric over everybody.
         highest, lowest: the ranked groups with the highest and lowest value; -1 where fewer than two are ranked.
@@ -43,6 +47,10 @@ class GroupAudit(Record):
             the largest difference, which is often that of a small group.
         p, p_holm: how often equal groups have a pair at least as far apart, in standard errors; and the same corrected
             for all metrics and features. Exact for two groups of a proportion.
+        p_bh: p corrected by Benjamini and Hochberg: of those below 0.05, one in 20 is false on average.
+        worst, worst_low, worst_high: the ranked group with the worst value, -1 where neither direction is better, and
+            an interval for the worst value that allows for having picked the group.
+        needed: people in each of two equal groups that it takes to find a difference ``of_interest``.
         least_ratio, null_ratio05: lowest over highest, and the ratio below which equal groups fall in 5 %.
         perfect: the difference that a model without any error would show, from unequal base rates alone.
     """
@@ -54,6 +62,8 @@ class GroupAudit(Record):
     replicates: int
     least: int
     least_of: int
+    of_interest: float
+    better: Annotated[np.ndarray, Dims("metric")]
     group: Annotated[np.ndarray, Dims("group")]
     feature_of: Annotated[np.ndarray, Dims("group")]
     n: Annotated[np.ndarray, Dims("group")]
@@ -66,6 +76,7 @@ class GroupAudit(Record):
     of: PerGroup
     why: PerGroup
     ranked: PerGroup
+    detectable: PerGroup
     ratio: PerGroup
     ratio_low: PerGroup
     ratio_high: PerGroup
@@ -84,6 +95,11 @@ class GroupAudit(Record):
     null99: PerFeature
     p: PerFeature
     p_holm: PerFeature
+    p_bh: PerFeature
+    worst: PerFeature
+    worst_low: PerFeature
+    worst_high: PerFeature
+    needed: PerFeature
     least_ratio: PerFeature
     null_ratio05: PerFeature
     perfect: PerFeature
