@@ -35,6 +35,7 @@ Model = Callable[[np.ndarray], np.ndarray]
 class Fit(Protocol):
     """A learner: see above."""
 
+    classes: int
     takes_objective: bool
 
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: Any = None, objective: Any = None) -> Model: ...

@@ -1,0 +1,51 @@
+"""Losses of logits that say how unlike groups are answered."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """The weighted mean loss in nats of (n, classes) logits."""
+    return (weight * functional.cross_entropy(logits, y, reduction="none")).sum() / weight.sum()
+
+
+def inequality(share: Tensor, group: Tensor, weight: Tensor, stratum: Tensor | None = None, *, largest: bool) -> Tensor:
+    """How far apart groups' mean shares lie: squared differences of two groups, over all pairs, classes and strata.
+
+    The square of a difference of two means of few people is too large on average, by the variance of both: that much
+    is taken off, so that groups who are alike cost nothing on average. A pair with fewer than two people on a side
+    costs nothing.
+
+    Args:
+        share: (n, classes) how much of each answer a person gets; rows add up to 1.
+        group: (n,) codes; a negative code belongs to no group.
+        weight: (n,) above or equal to 0.
+        stratum: (n,) codes: groups are compared within each; None compares all.
+        largest: the largest of all squared differences instead of their sum, each class against the others.
+
+    Returns:
+        a scalar; its expectation is at least 0.
+    """
+    strata = torch.zeros_like(group) if stratum is None else stratum
+    found = [_pairs(share[strata == s], group[strata == s], weight[strata == s]) for s in strata.unique()]
+    together = torch.cat([*found, share.new_zeros(1, share.shape[1])])
+    # what one class gains the others lose: of two classes each difference is seen twice
+    return together.max() if largest else together.sum() / 2
+
+
+def _pairs(share: Tensor, group: Tensor, weight: Tensor) -> Tensor:
+    """(pairs, classes) squared differences, each less the variance that its two means have by chance."""
+    codes = group[group >= 0].unique()
+    member = (group[:, None] == codes).to(share) * weight[:, None]
+    total = member.sum(0)
+    known = (total > 0) & ((member > 0).sum(0) > 1)
+    member, total = member[:, known], total[known]
+    mean = member.T @ share / total[:, None]
+    portion = (member / total).square().sum(0)[:, None]  # 1 / n with equal weights
+    spread = (member.T @ share.square() / total[:, None] - mean.square()).clamp_min(0)
+    variance = spread * portion / (1 - portion).clamp_min(1e-6)
+    first, second = torch.triu_indices(len(total), len(total), 1)
+    return (mean[first] - mean[second]).square() - variance[first] - variance[second]
