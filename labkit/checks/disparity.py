@@ -59,6 +59,8 @@ def _one(audit: GroupAudit, m: int, f: int, subject: str, tolerance: float, alph
     says += f"{p_value(p)} after Holm's correction."
     if status == "inconclusive":
         says += " A difference beyond chance, which may be small." if beyond else " This may be chance."
+        if not beyond and audit.needed[m, f] > 0:
+            says += f" A test finds {audit.of_interest:g} in about {audit.needed[m, f]:,.0f} people a group."
     if audit.perfect[m, f] > 0.01:
         says += f" A model without error would show {audit.perfect[m, f]:.2f}, since base rates differ."
     return Finding(status=status, says=says, estimate=value, low=low, high=high, n=n, **about)

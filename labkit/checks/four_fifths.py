@@ -10,6 +10,9 @@ from labkit.core.words import number, p_value
 from labkit.records.audit_groups import GroupAudit
 from labkit.records.finding import Finding, FindingStatus
 
+# What impact ratios are ratios of: the second for tools that score.
+RATES = ("selection_rate", "scoring_rate")
+
 
 def four_fifths(
     audit: GroupAudit,
@@ -17,19 +20,20 @@ def four_fifths(
     ratio: Annotated[float, Range(0.5, 1.0), "the least impact ratio"] = 0.8,
     alpha: Annotated[float, Range(0.0001, 0.2, log=True), "p below which a difference is more than chance"] = 0.05,
 ) -> Iterable[Finding]:
-    """Whether each feature's lowest selection rate is at least four fifths of its highest, beside a test.
+    """Whether each feature's lowest selection (or scoring) rate is at least four fifths of its highest, beside a test.
 
-    The test is of any difference between the groups. A ratio below 0.8 in few people may be chance, and one above it in many people may be real (29 CFR 1607.4(D)), so
-    ratio, interval and test always stand together. Only a ratio whose interval lies below the mark, with a difference
-    beyond chance, does not meet it.
+    The test is of any difference between the groups. A ratio below 0.8 in few people may be chance, and one above it in
+    many people may be real (29 CFR 1607.4(D)), so ratio, interval and test always stand together. Only a ratio whose
+    interval lies below the mark, with a difference beyond chance, does not meet it.
     """
-    if "selection_rate" not in audit.metrics:
+    rates = [m for m, name in enumerate(audit.metrics) if name.partition(" of ")[0] in RATES]
+    if not rates:
         says = "selection_rate was not among the metrics, and impact ratios are ratios of selection rates"
         yield Finding(check="four_fifths", status="not_applicable", says=says)
-        return
-    m = audit.metric("selection_rate")
-    for f, feature in enumerate(audit.features):
-        yield _one(audit, m, f, feature, ratio, alpha)
+    for m in rates:
+        _, _, which = audit.metrics[m].partition(" of ")
+        for f, feature in enumerate(audit.features):
+            yield _one(audit, m, f, f"{which} by {feature}" if which else feature, ratio, alpha)
 
 
 def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: float) -> Finding:
@@ -41,7 +45,7 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
         "thresholds": {"ratio": ratio, "alpha": alpha},
     }
     if low_group < 0 or np.isnan(audit.ratio[m, low_group]):
-        says = f"no two groups of {feature} have a selection rate to compare, or nobody was selected"
+        says = f"no two groups by {feature} have a selection rate to compare, or nobody was selected"
         return Finding(status="not_measured", says=says, **about)
     value, low, high = (float(a[m, low_group]) for a in (audit.ratio, audit.ratio_low, audit.ratio_high))
     p, n = float(audit.p[m, f]), int(audit.n[low_group] + audit.n[high_group])

@@ -147,7 +147,41 @@ def rows(record: GroupAudit) -> pd.DataFrame:
             "ratio low": record.ratio_low.ravel(),
             "ratio high": record.ratio_high.ravel(),
             "ranked": record.ranked.ravel(),
+            "detectable difference": record.detectable.ravel(),
             "not measured because": record.why.ravel(),
+        }
+    )
+
+
+def comparisons(record: GroupAudit) -> pd.DataFrame:
+    """One metric and feature a row: the largest difference with its interval, what equal groups would show, how sure it
+    is, the worst group, and what could have been found."""
+    metrics, features = len(record.metrics), len(record.features)
+
+    def name(groups: np.ndarray) -> list[str]:
+        return [str(record.group[g]) if g >= 0 else "" for g in groups.ravel()]
+
+    return pd.DataFrame(
+        {
+            "metric": np.repeat(record.metrics, features),
+            "feature": np.tile(record.features, metrics),
+            "highest": name(record.highest),
+            "lowest": name(record.lowest),
+            "difference": record.difference.ravel(),
+            "low": record.difference_low.ravel(),
+            "high": record.difference_high.ravel(),
+            "without its bias": record.corrected.ravel(),
+            "equal groups, 95 %": record.null95.ravel(),
+            "a perfect model": record.perfect.ravel(),
+            "ratio": record.least_ratio.ravel(),
+            "equal groups' ratio, 5 %": record.null_ratio05.ravel(),
+            "p": record.p.ravel(),
+            "p (Holm)": record.p_holm.ravel(),
+            "p (Benjamini-Hochberg)": record.p_bh.ravel(),
+            "worst group": name(record.worst),
+            "worst low": record.worst_low.ravel(),
+            "worst high": record.worst_high.ravel(),
+            f"people a group to find {record.of_interest:g}": record.needed.ravel(),
         }
     )
 
