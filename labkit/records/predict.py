@@ -102,3 +102,42 @@ class Predictions(Record):
             threshold=threshold,
             name=name,
         )
+
+    @classmethod
+    def from_labels(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        y: Sequence[str] | None,
+        label: Sequence[str] | None = None,
+        score: Sequence[str] | None = None,
+        threshold: float | Mapping[str, float] | None = None,
+        groups: Sequence[str] | Mapping[str, Any] = (),
+        classes: Sequence[Any] | None = None,
+        name: str = "table",
+    ) -> dict[str, Predictions]:
+        """Predictions of several labels at once, each of which is given or not (multilabel outputs).
+
+        Args:
+            frame: one row a person.
+            y: a column of truth for each label, or None where nobody knows it.
+            label: the columns of predicted labels, in the order of ``y``.
+            score: the columns with the probability that the label is given, in the order of ``y``.
+            threshold: where a score becomes a given label, for all or by the name of the column in ``score``.
+            groups: as in ``from_frame``.
+            classes: not given and given, in this order, where they are not 0 and 1 or False and True.
+            name: how reports call the table.
+
+        Returns:
+            One yes-or-no task a label, of the same people in the same order, by the name of its column of truth (of
+            its answers where there is no truth).
+
+        Raises:
+            Refused: lists of unequal length, a column listed twice, a label of more than two classes, a score without
+                a threshold, and all that ``from_frame`` refuses.
+        """
+        from labkit.records._frame import predictions_from_labels
+
+        return predictions_from_labels(
+            frame, y=y, label=label, score=score, threshold=threshold, groups=groups, classes=classes, name=name
+        )
