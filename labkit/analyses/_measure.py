@@ -53,23 +53,25 @@ class Measure:
         self.labels = hints.get("y_true") == Labels
         of_numbers = isinstance(p, Scores)
         unclear = positive is None and not self.labels
-        if not of_numbers and unclear and Reals not in hints.values():
+        if not isinstance(p, Scores) and unclear and Reals not in hints.values():
             raise Refused(
                 f"{asked} with {self.name}",
                 f"{len(p.classes)} classes and none named as positive",
                 "positive= with one of " + ", ".join(map(repr, p.classes[:6])),
             )
         self.options = method.bind("metrics", self.name, self.function, {}).options if hints else {}
-        offered = _of_scores(p, perfect) if of_numbers else _of_predictions(p, positive, perfect, self.labels)
+        offered = (
+            _of_scores(p, perfect) if isinstance(p, Scores) else _of_predictions(p, positive, perfect, self.labels)
+        )
         # labkit's own metrics say whether they are of numbers or of classes; of others nothing is known.
         own = str(getattr(self.function, "__module__", "")).startswith("labkit.metrics.")
         stated = [hints.get(name) for name in wanted if name != "above"]
         strange = own and any((hint == Reals) != of_numbers for hint in stated)
         missing = [name for name in wanted if name not in offered]
         if strange or missing:
-            raise Refused(f"{asked} with {self.name}", _lacks(missing, offered, of_numbers), _instead(p, of_numbers))
+            raise Refused(f"{asked} with {self.name}", _lacks(missing, offered, of_numbers), _instead(p))
         self.columns = {name: offered[name] for name in wanted}
-        self.truth = None if of_numbers or positive is None or not p.has_truth else p.y == positive
+        self.truth = None if isinstance(p, Scores) or positive is None or not p.has_truth else p.y == positive
         self.count = getattr(p, "count", None)
         self.least, self.most = method.range_of(self.function, (0.0, 1.0)) if own else (-np.inf, np.inf)
         self.weighs = "weight" in inspect.signature(self.function).parameters
@@ -251,14 +253,14 @@ def _lacks(missing: list[str], offered: dict[str, np.ndarray], of_numbers: bool)
     return "a metric of classes, and scores" if of_numbers else "a metric of numbers, and answers that are classes"
 
 
-def _instead(p: Predictions | Scores, of_numbers: bool) -> str:
+def _instead(p: Predictions | Scores) -> str:
     if not p.has_truth:
         return "y= with the column of the truth, or a metric that needs none, such as " + (
-            "scoring_rate" if of_numbers else "selection_rate"
+            "scoring_rate" if isinstance(p, Scores) else "selection_rate"
         )
-    if of_numbers:
+    if isinstance(p, Scores):
         return "a metric of numbers, such as mean_error; a threshold makes classes of scores"
-    return "predictions with probabilities" if p.proba is None else "a metric of y_true, y_pred and y_proba"  # type: ignore[union-attr]
+    return "predictions with probabilities" if p.proba is None else "a metric of y_true, y_pred and y_proba"
 
 
 def _hints(function: Metric) -> dict[str, Any]:

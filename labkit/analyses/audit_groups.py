@@ -66,14 +66,14 @@ def audit_groups(
     options = {
         "positive": positive, "replicates": replicates, "least": least, "least_of": least_of, "of_interest": of_interest,
     }  # fmt: skip
-    given = dict(p) if isinstance(p, Mapping) else {"data": p}
+    given: dict[str, Predictions | Scores] = {**p} if isinstance(p, Mapping) else {"data": p}
     statement = Statement(ASKED, options, seed, given, truth=False, counted=True, takes=(Predictions, Scores))
     if not given or not metrics or not by:
         raise Refused(ASKED, f"{len(metrics)} metrics by {len(by)} features", "at least one of each")
     if replicates < 100:
         raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
     first = next(iter(given.values()))
-    asked = _questions(given if isinstance(p, Mapping) else first, metrics, positive)
+    asked = _questions(p, metrics, positive)
     measures = [q.measure() for q in asked]
     features = [grouping(ASKED, first, b) for b in by]
     names = tuple(m.name for m in measures)
