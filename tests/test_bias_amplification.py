@@ -146,7 +146,7 @@ def test_the_interval_over_runs_covers_where_runs_differ() -> None:
         runs = []
         for _ in range(5):
             label = y.copy()
-            flip = np.flatnonzero((group == 1) & (y == 0))[: int(round(40 + 15 * generator.normal()))]
+            flip = np.flatnonzero((group == 1) & (y == 0))[: round(40 + 15 * generator.normal())]
             label[flip] = 1
             runs.append(answers(group.astype(str), y, label))
         found = lk.bias_amplification(runs, "g", replicates=100)
