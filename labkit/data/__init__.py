@@ -11,7 +11,14 @@ from labkit.core.refused import unknown
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
 
-_LATER = {"encode_texts": "text", "from_frame": "framing", "open": "opening", "table": "embedded", "words": "text"}
+_LATER = {
+    "count_predictions": "counting",
+    "encode_texts": "text",
+    "from_frame": "framing",
+    "open": "opening",
+    "table": "embedded",
+    "words": "text",
+}
 
 __all__ = ["Dataset", "Feature", "Schema", "Split", "load", *_LATER]  # noqa: PLE0604
 

@@ -7,7 +7,8 @@ import hashlib
 import io
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from labkit.data.tabular import is_quantity, labels
 LIMIT = 1024**3
 TABLES = ("csv", "parquet")
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
+# pandas would take a field too many for row names, and shift the columns, but for index_col=False, which warns.
+CSV: dict[str, Any] = {
+    "index_col": False,
+    "keep_default_na": False,
+    "na_values": MISSING,
+    "skipinitialspace": True,
+    "low_memory": False,
+}
 _KINDS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".npz": "npz"}
 _MOST_CLASSES = 1000
 
@@ -69,46 +78,56 @@ def read_table(path: Path) -> tuple[pd.DataFrame, bytes]:
     return frame, data
 
 
+def divider(header: str) -> str:
+    """What stands between the fields of a CSV file: a comma, a semicolon or a tab."""
+    return max(",;\t", key=header.count)
+
+
+@contextmanager
+def as_csv(asked: str, mark: str) -> Iterator[None]:
+    """Refuse what pandas cannot read as a table, and rows of more fields than the header has."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            yield
+    except Refused:
+        raise
+    except (ValueError, StopIteration, csv.Error, pd.errors.ParserWarning) as error:
+        given = f"not a readable table ({str(error).strip()})"
+        raise Refused(asked, given, f"rows of as many fields as the header has, divided by {mark!r}") from None
+
+
 def _csv(data: bytes, name: str) -> pd.DataFrame:
     asked = f"the table {name}"
     try:
         text = data.decode("utf-8-sig").lstrip("\r\n")
     except UnicodeDecodeError as error:
         raise Refused(asked, f"bytes that are not UTF-8, at {error.start}", "the file saved as UTF-8") from None
-    mark = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        # pandas renames the second of two equal names, so the header is read on its own; and it would take a field too
-        # many for row names, and shift the columns, but for index_col=False, which warns.
+    mark = divider(text.partition("\n")[0])
+    with as_csv(asked, mark):
+        # pandas renames the second of two equal names, so the header is read on its own.
         header = [h.strip() for h in next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))]
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                io.StringIO(text),
-                sep=mark,
-                index_col=False,
-                keep_default_na=False,
-                na_values=MISSING,
-                skipinitialspace=True,
-                low_memory=False,
-            ).set_axis(header, axis=1)
-    except (ValueError, StopIteration, csv.Error, pd.errors.ParserWarning) as error:
-        given = f"not a readable table ({str(error).strip()})"
-        raise Refused(asked, given, f"rows of as many fields as the header has, divided by {mark!r}") from None
+        frame = pd.read_csv(io.StringIO(text), sep=mark, **CSV).set_axis(header, axis=1)
     if "" in header:
         given = f"no name for column {header.index('') + 1}"
         raise Refused(asked, given, "a name for every column; from pandas to_csv(index=False)")
     return frame
 
 
+def parquet(asked: str) -> Any:
+    """The module ``pyarrow.parquet``; refused with how to get it where it is not installed."""
+    try:
+        import pyarrow.parquet
+
+        return pyarrow.parquet
+    except ImportError:
+        raise Refused(asked, "no package that reads Parquet", 'pip install "labkit[parquet]"') from None
+
+
 def _parquet(data: bytes, name: str) -> pd.DataFrame:
     asked = f"the table {name}"
     try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise Refused(asked, "no package that reads Parquet", 'pip install "labkit[parquet]"') from None
-    try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
+        file = parquet(asked).ParquetFile(io.BytesIO(data))
         cells = file.metadata.num_rows * file.metadata.num_columns
         if cells * 8 > LIMIT:
             raise Refused(asked, f"{cells:,} cells", f"at most {LIMIT // 8:,} cells")

@@ -213,7 +213,7 @@ def require_probabilities(values: np.ndarray, people: np.ndarray | None, asked: 
     low, high = values.min(), values.max()
     if low < -1e-6 or high > 1 + 1e-6:
         look, instead = "", "scores from 0 to 1"
-        if 0 <= low and high <= 100:
+        if low >= 0 and high <= 100:
             look, instead = ", as percentages do", f"{instead}: percentages divided by 100"
         elif low < 0 < high:
             look, instead = ", as log-odds do", f"{instead}: 1 / (1 + exp(-score)) of log-odds"

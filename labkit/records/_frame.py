@@ -31,10 +31,12 @@ class Tally:
         count: (n,) how many.
         decided: (n,) whether the score was at or above the threshold, before it was rounded; None where labels are
             given.
+        said: what was done to the rows, in words.
     """
 
     count: np.ndarray
     decided: np.ndarray | None = None
+    said: tuple[str, ...] = ()
 
 
 def predictions_from_frame(
@@ -74,6 +76,7 @@ def predictions_from_frame(
         predicted = scores.argmax(1)  # type: ignore[union-attr]
     if tally is not None:
         target, predicted, scores, members, people = _together(target, predicted, scores, members, tally.count)
+        said += tally.said
     said += _backwards(target, predicted, people, len(names)) if y is not None else []
     said += _decisions(score, scores, threshold)
     counted = () if people is None else (people,)
