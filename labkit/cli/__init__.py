@@ -13,9 +13,10 @@ from pathlib import Path
 
 import click
 
+from labkit.cli.bias import bias
 from labkit.cli.examples import attack, data_options, explain, recommend
 from labkit.cli.naming import data_named, model_and_data, model_named
-from labkit.cli.terminal import STATUSES, Lines, summary, tell, tell_layers
+from labkit.cli.terminal import STATUSES, Lines, summary, tell_harms, tell_layers
 from labkit.core.refused import Refused, unknown
 
 DONE, NOT_MET, REFUSED, INTERRUPTED = 0, 1, 2, 3
@@ -62,51 +63,6 @@ def audit(
 
 
 @cli.command()
-@click.argument("table")
-@click.option("--y", required=True, help="The column of true labels.")
-@click.option("--pred", help="The column of predicted labels.")
-@click.option("--score", help="The column with the probability of the positive answer.")
-@click.option("--threshold", type=float, help="The score from which an answer is positive.")
-@click.option("--by", "by", multiple=True, required=True, help="A column of groups; repeatable.")
-@click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
-@click.option("--out", help="A folder for a whole report.")
-@click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
-def bias(
-    table: str,
-    y: str,
-    pred: str | None,
-    score: str | None,
-    threshold: float | None,
-    by: tuple[str, ...],
-    positive: str | None,
-    out: str | None,
-    fail_on: tuple[str, ...],
-) -> int:
-    """What predictions do to groups of people, from a TABLE of predictions alone: no model is needed."""
-    import labkit as lk
-    from labkit.data.reading import TABLES, read_table, source
-    from labkit.report import plan as plans
-
-    path = Path(table)
-    if source(path) not in TABLES:
-        raise Refused(f"the predictions {path.name}", f"a {source(path)}", "a .csv or .parquet table")
-    frame, _ = read_table(path)
-    predictions = lk.Predictions.from_frame(
-        frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=path.name
-    )
-    if positive is not None and positive not in predictions.classes:
-        raise unknown(f"the positive class {positive!r}", positive, predictions.classes)
-    plan = plans.load("bias", positive=positive)
-    report = lk.audit(predictions, plan=plan, out=out, listen=Lines() if out else None)
-    for outcome in report.of(str(report.subjects[0]["name"])):
-        click.echo(outcome.says)
-        tell(outcome.findings)
-    if out:
-        summary(report, Path(out))
-    return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
-
-
-@cli.command()
 @click.argument("recipe")
 @click.option("--seeds", default=1, show_default=True, help="How many runs; the best on validation data is kept.")
 @click.option("--budget", default=1.0, show_default=True, help="The share of the recipe's epochs to run.")
@@ -122,7 +78,7 @@ def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
     return DONE
 
 
-for command in (explain, recommend, attack):
+for command in (explain, recommend, attack, bias):
     cli.add_command(command)
 
 
@@ -133,7 +89,7 @@ for command in (explain, recommend, attack):
 def list_(kind: str | None, model: str | None, data: str | None) -> int:
     """What there is: every kind, or the names of one KIND (attacks, attributions, models, recipes ...).
 
-    "list layers --model NAME" gives a model's layers: name, kind, shape of the output, and whether a map of the layer
+    "list harms" asks what may go wrong for people, and says which metrics answer it. "list layers --model NAME" gives a model's layers: name, kind, shape of the output, and whether a map of the layer
     can be laid over the input.
     """
     from labkit.core import registry
@@ -146,14 +102,14 @@ def list_(kind: str | None, model: str | None, data: str | None) -> int:
         return DONE
     if model or data:
         raise Refused("--model or --data", f"the kind {kind}", "labkit list layers --model NAME")
-    known = {**{k: registry.names for k in registry.FOLDERS}, "models": _models, "plans": _plans}
+    known = {**{k: registry.names for k in registry.FOLDERS}, "harms": _harms, "models": _models, "plans": _plans}
     if kind is None:
         for name in sorted(known):
             click.echo(f"{name + ':':<16}{', '.join(known[name](name))}")
         return DONE
     if kind not in known:
         raise unknown("names of a kind", kind, known)
-    for name in known[kind](kind):
+    for name in tell_harms() if kind == "harms" else known[kind](kind):
         click.echo(name)
     return DONE
 
@@ -210,6 +166,12 @@ def _models(kind: str) -> tuple[str, ...]:
     import labkit as lk
 
     return tuple(lk.zoo.names())
+
+
+def _harms(kind: str) -> tuple[str, ...]:
+    from labkit.core.harms import HARMS
+
+    return tuple(h.name for h in HARMS)
 
 
 def _plans(kind: str) -> tuple[str, ...]:

@@ -62,6 +62,13 @@ def tell_layers(layers: Iterable[Layer]) -> None:
         click.echo(f"{layer.name:<32} {layer.kind:<20} {shape + runs:<24} {'map' if layer.fits else ''}".rstrip())
 
 
+def tell_harms() -> tuple[str, ...]:
+    """What may go wrong for people, with the metrics that answer it, a paragraph each."""
+    from labkit.core.harms import HARMS
+
+    return tuple(map(str, HARMS))
+
+
 def writable(out: str | None) -> None:
     """Refuse an output folder that cannot be one, before anything is computed."""
     from labkit.core.store import as_folder

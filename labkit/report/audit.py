@@ -14,7 +14,7 @@ import labkit as lk
 from labkit.core import progress
 from labkit.core.record import Record
 from labkit.core.refused import Refused
-from labkit.data.split import Dataset
+from labkit.data.split import Dataset, Split
 from labkit.records.finding import Finding
 from labkit.report import controls, steps
 from labkit.report import plan as plans
@@ -77,7 +77,7 @@ class Report:
 
 def audit(
     models: Audited | Sequence[Audited] | None = None,
-    data: Dataset | str | None = None,
+    data: Dataset | Split | str | None = None,
     plan: str | os.PathLike[str] | Plan = "default",
     out: str | os.PathLike[str] | None = None,
     *,
@@ -90,8 +90,9 @@ def audit(
     where an interrupted one stopped; the finished evidence is the same, byte for byte, as that of a run in one go.
 
     Args:
-        models: models, reference models by name, or Predictions; None audits one for images, one for tables, one for text.
-        data: a data set or its name; reference models bring their own.
+        models: models, reference models by name, Predictions or Scores; None audits one for images, one for tables, one for text.
+        data: a data set or its name; reference models bring their own. Beside Predictions or Scores a Split holds what
+            else is known of the same people.
         plan: a path that ends in ``.toml``, or the name of one of labkit's own.
         out: the report's folder.
         rows: at most so many examples in every step.
@@ -148,7 +149,7 @@ def finish(report: Report, folder: Folder) -> Path:
 def _admit(audited: Sequence[Subject]) -> None:
     """Ask every model for all its answers before anything is written, so that bad input is refused as a whole."""
     for subject in audited:
-        subject.predictions("test")
+        subject.answers("test")
         if subject.given is None:
             subject.predictions("train")
 
@@ -157,7 +158,7 @@ def _identity(plan: Plan, audited: Sequence[Subject]) -> dict[str, Any]:
     """What evidence depends on: the same identity gives the same bytes."""
     from importlib.metadata import version
 
-    made = [s.predictions("test").provenance for s in audited]
+    made = [s.answers("test").provenance for s in audited]
     return {
         "schema": "labkit.audit/1",
         "labkit": lk.__version__,
@@ -176,7 +177,7 @@ class _Work:
 
     def subject(self, subject: Subject) -> list[Outcome]:
         described = subject.describe()
-        todo = self.plan.for_modality(subject.modality)
+        todo = [s for step in self.plan.for_modality(subject.modality) for s in steps.each(subject, step)]
         found = []
         for i, step in enumerate(todo):
             progress.step(f"{subject.name}: {step.id}", i, len(todo))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,12 @@ def plain(value: Any) -> Any:
 def dump(document: Any) -> bytes:
     """The one way in which a document becomes bytes."""
     return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def slug(name: str) -> str:
+    """A file name for any text: its safe characters, and a hash when that is not the text itself."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:48]
+    return safe if safe and safe == name else f"{safe}-{sha256(name.encode())[:8]}".strip("-")
 
 
 def sha256(data: bytes) -> str:

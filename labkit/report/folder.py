@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +12,12 @@ from typing import Any
 from labkit.core import store
 from labkit.core.refused import Refused
 from labkit.report import evidence as ev
-from labkit.report.evidence import Outcome
+from labkit.report.evidence import Outcome, slug
 from labkit.report.plan import Plan, Step
 
 AUDIT, PLAN, TIMES, MANIFEST, PAGE = "audit.json", "plan.toml", "times.json", "manifest.json", "index.html"
 FILES = (AUDIT, PLAN, TIMES, MANIFEST, PAGE)
 FOLDERS = ("evidence", "records", "figures")
-
-
-def slug(name: str) -> str:
-    """A file name for any text: its safe characters, and a hash when that is not the text itself."""
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:48]
-    return safe if safe and safe == name else f"{safe}-{ev.sha256(name.encode())[:8]}".strip("-")
 
 
 class Folder:

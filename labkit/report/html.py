@@ -11,8 +11,8 @@ import labkit as lk
 from labkit.records.finding import SHAPES, Finding
 from labkit.report import evidence as ev
 from labkit.report import plain, wording
-from labkit.report.evidence import Outcome
-from labkit.report.folder import AUDIT, PLAN, slug
+from labkit.report.evidence import Outcome, slug
+from labkit.report.folder import AUDIT, PLAN
 
 if TYPE_CHECKING:
     import pandas as pd

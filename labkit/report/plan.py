@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ from labkit.data.schema import Modality
 from labkit.report.steps import RUNNERS, runner_options
 
 SCHEMA = "labkit.plan/1"
-SECTIONS = ("performance", "groups", "stress", "generalization", "explanation")
+SECTIONS = ("performance", "data", "groups", "causes", "remedies", "stress", "generalization", "explanation")
 MODALITIES = get_args(Modality)
 
 
@@ -124,15 +125,18 @@ class Plan:
 
 
 def load(
-    source: str | os.PathLike[str] | Plan = "default", *, rows: int | None = None, positive: str | None = None
+    source: str | os.PathLike[str] | Plan = "default",
+    *,
+    rows: int | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """A plan from a TOML file, or one of labkit's own by name.
 
     Args:
         source: a path that ends in ``.toml``, or a name such as "default".
         rows: at most so many examples in every step, instead of what the plan says.
-        positive: the positive class in every step about groups. This and ``rows`` make another plan, with another
-            SHA-256.
+        options: set in every step whose analysis has such an option, as {"positive": "yes"}. These and ``rows`` make
+            another plan, with another SHA-256.
 
     Raises:
         Refused: no such plan, not TOML, unknown keys, checks, options or sections, repeated ids.
@@ -142,7 +146,7 @@ def load(
     text = source.text if isinstance(source, Plan) else _read(source)
     name = source.name if isinstance(source, Plan) else Path(source).name
     plan = parse(text, name)
-    return plan if rows is None and positive is None else parse(_changed(text, rows, positive), name)
+    return plan if rows is None and not options else parse(_changed(text, rows, options or {}), name)
 
 
 def names() -> tuple[str, ...]:
@@ -194,16 +198,16 @@ def _read(source: str | os.PathLike[str]) -> str:
         raise Refused(asked, "a file that is not UTF-8 text", "a TOML file in UTF-8") from None
 
 
-def _changed(text: str, rows: int | None, positive: str | None) -> str:
-    """A plan's text with another number of rows or another positive class."""
+def _changed(text: str, rows: int | None, options: Mapping[str, Any]) -> str:
+    """A plan's text with another number of rows, or other options of its steps."""
     if rows is not None and rows < 1:
         raise Refused(f"an audit of {rows} rows", repr(rows), "at least one row")
     raw = tomllib.loads(text)
     for step in raw["step"]:
         if rows is not None:
             step["rows"] = min(rows, step.get("rows") or rows)
-        if positive is not None and step["analysis"] == "audit_groups":
-            step["options"]["positive"] = positive
+        known = inspect.signature(RUNNERS[step["analysis"]]).parameters
+        step["options"] = {**step.get("options", {}), **{k: v for k, v in options.items() if k in known}}
     return tomli_w.dumps(raw)
 
 

@@ -15,7 +15,8 @@ from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.record import Record
 from labkit.core.refused import Refused, unknown
-from labkit.report import stress
+from labkit.report import fairness, stress
+from labkit.report.evidence import slug
 
 if TYPE_CHECKING:
     from labkit.report.plan import Step
@@ -26,8 +27,11 @@ def predict(subject: Subject, step: Step, seed: int) -> Record:
     return subject.predictions(step.split, step.rows)
 
 
-def calibration(subject: Subject, step: Step, seed: int) -> Record:
-    return lk.calibration(subject.predictions(step.split, step.rows), seed=seed)
+def calibration(
+    subject: Subject, step: Step, seed: int, *, groups: bool = False, positive: int | str | None = None
+) -> Record:
+    by = list(subject.groups) if groups else ()
+    return lk.calibration(subject.predictions(step.split, step.rows), by=by, positive=positive, seed=seed)
 
 
 def generalization_gap(subject: Subject, step: Step, seed: int, *, metric: str = "accuracy") -> Record:
@@ -58,19 +62,6 @@ def baselines(
         trained_on=subject.trained_on,
         can_be_read="terms" in subject.classifier().capabilities,
         seed=seed,
-    )
-
-
-def audit_groups(subject: Subject, step: Step, seed: int, *, metrics: list[str], positive: int = 1) -> Record:
-    groups = subject.groups
-    if not groups:
-        raise Refused(
-            f"groups of people in the data of {subject.name}",
-            "data that names no sensitive feature",
-            "data with group columns",
-        )
-    return lk.audit_groups(
-        subject.predictions(step.split, step.rows), metrics, by=list(groups), positive=positive, seed=seed
     )
 
 
@@ -124,7 +115,7 @@ RUNNERS: dict[str, Callable[..., Record]] = {
         calibration,
         baselines,
         generalization_gap,
-        audit_groups,
+        *fairness.RUNNERS,
         *stress.RUNNERS,
         explain,
         recommend,
@@ -163,6 +154,30 @@ def runner_options(where: str, analysis: str, options: Mapping[str, Any]) -> Non
             methods.bind(kind, name, registry.find(kind, name), values)
 
 
+def each(subject: Subject, step: Step) -> list[Step]:
+    """The step, or one for each sensitive feature where it is asked by one at a time."""
+    if _by(step) != fairness.EACH or not subject.groups:
+        return [step]
+    return [
+        replace(
+            step,
+            id=f"{step.id}-{slug(feature)}",
+            question=f"{step.question.rstrip('?')}, by {feature}?",
+            options={**step.options, "by": feature},
+        )
+        for feature in subject.groups
+    ]
+
+
 def run(subject: Subject, step: Step, seed: int) -> Record:
     """The record that answers a step's question. Refused when it cannot be answered for this subject."""
+    if _by(step) == fairness.EACH:
+        instead = "data with group columns"
+        raise Refused(f"groups of people in the data of {subject.name}", "data that names no sensitive feature", instead)
     return RUNNERS[step.analysis](subject, step, seed, **step.options)
+
+
+def _by(step: Step) -> Any:
+    """By what groups a step is asked: its option, or what its runner takes for granted; None where it has none."""
+    known = inspect.signature(RUNNERS[step.analysis]).parameters.get("by")
+    return None if known is None else step.options.get("by", known.default)

@@ -14,8 +14,9 @@ from labkit.data.split import Dataset, Split
 from labkit.models.classifier import Classifier
 from labkit.models.generative import Generative
 from labkit.records.predict import Predictions
+from labkit.records.scores import Scores
 
-Audited = Classifier | Predictions | str
+Audited = Classifier | Predictions | Scores | str
 SHOWN = ("adult_mlp", "fashion_cnn", "movies_gru")
 
 
@@ -25,7 +26,8 @@ class Subject:
 
     Attributes:
         name: unique within the audit.
-        model, data: None when only ``given`` predictions are known.
+        model, data: None when only ``given`` predictions, or scores, are known.
+        columns: what else is known of the people behind ``given`` answers, in their order; None where nothing is.
         card: what the zoo says of a reference model.
         records: what steps have computed that other steps need too.
     """
@@ -33,7 +35,8 @@ class Subject:
     name: str
     model: Classifier | None = None
     data: Dataset | None = None
-    given: Predictions | None = None
+    given: Predictions | Scores | None = None
+    columns: Split | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     records: dict[tuple[Any, ...], Record] = field(default_factory=dict, repr=False)
     _made: dict[tuple[str, int], Predictions] = field(default_factory=dict, repr=False)
@@ -72,8 +75,26 @@ class Subject:
             raise Refused(f"the model behind {self.name}", "predictions alone", "the model itself")
         return self.model
 
+    def people(self, name: str, rows: int = 0) -> Split:
+        """What is known of the people beside the answers: the model's data, or columns that came with predictions."""
+        if self.given is None:
+            return self.split(name, rows)
+        if self.columns is None:
+            given = "answers and groups alone"
+            raise Refused(f"the people behind {self.name}", given, "a table that holds more columns of theirs")
+        return self.columns[:rows] if rows else self.columns
+
+    def answers(self, split: str, rows: int = 0) -> Predictions | Scores:
+        """The given answers, or what the model answers on a part of the data."""
+        if isinstance(self.given, Scores):
+            return self.given
+        return self.predictions(split, rows)
+
     def predictions(self, split: str, rows: int = 0) -> Predictions:
-        """What the model answers on a part of the data."""
+        """What the model answers on a part of the data. Refused when there are only scores."""
+        if isinstance(self.given, Scores):
+            instead = "a threshold, above which a score is a positive answer"
+            raise Refused(f"the classes that {self.name} answers", f"scores named {self.given.name}", instead)
         if self.given is not None and split == "test":
             return _first(self.given, rows) if rows else self.given
         if (split, rows) not in self._made:
@@ -83,7 +104,8 @@ class Subject:
     def describe(self) -> dict[str, Any]:
         """Name and digests, as evidence and manifest carry them."""
         if self.given is not None:
-            return {"name": self.name, "model": {}, "data": [dict(self.given.provenance.data)]}
+            beside = [] if self.columns is None else [{"role": "columns", **self.columns.describe()}]
+            return {"name": self.name, "model": {}, "data": [dict(self.given.provenance.data), *beside]}
         return {
             "name": self.name,
             "model": self.classifier().describe(),
@@ -91,8 +113,10 @@ class Subject:
         }
 
 
-def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | str | None) -> tuple[Subject, ...]:
+def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | Split | str | None) -> tuple[Subject, ...]:
     """The subjects of an audit: one reference model for images, one for tables and one for text when none is named.
+
+    Answers alone may have a Split beside them: columns of the same people, in their order.
 
     Raises:
         Refused: an unknown name, a model without data, data that the model was not made for.
@@ -103,17 +127,24 @@ def subjects(models: Audited | Sequence[Audited] | None, data: Dataset | str | N
     if not listed:
         raise Refused("an audit", "no models", "at least one model, or its name")
     own = lk.data.load(data) if isinstance(data, str) else data
-    if own is not None and not isinstance(own, Dataset):
+    beside = isinstance(own, Split) and all(isinstance(m, Predictions | Scores) for m in listed)
+    if own is not None and not isinstance(own, Dataset) and not beside:
         raise Refused("an audit", f"data of type {type(own).__name__}", "a data set with .train and .test, or its name")
     return _unique([_subject(model, own) for model in listed])
 
 
-def _subject(model: Audited, data: Dataset | None) -> Subject:
+def _subject(model: Audited, data: Dataset | Split | None) -> Subject:
+    if isinstance(model, Predictions | Scores):
+        name = str(model.provenance.data.get("name", "predictions"))
+        columns = data if isinstance(data, Split) else None
+        if columns is not None and len(columns) != len(model):
+            given = f"{len(model)} answers and {len(columns)} rows of columns"
+            raise Refused(f"an audit of {name}", given, "columns of the same people, in the same order")
+        return Subject(name, given=model, columns=columns)
+    assert not isinstance(data, Split)
     if isinstance(model, str):
         opened = _classifier(lk.zoo.load(model))
         return Subject(model, opened, data or lk.zoo.data(model), card=lk.zoo.card(model))
-    if isinstance(model, Predictions):
-        return Subject(str(model.provenance.data.get("name", "predictions")), given=model)
     own = _classifier(model)
     if data is None:
         raise Refused(f"an audit of {own.name}", "no data", "data=, a data set with .train and .test")

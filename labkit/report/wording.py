@@ -7,7 +7,19 @@ SECTIONS = {
         "How good are the answers?",
         "Accuracy and calibration on data that the model has not seen, beside models that anyone can read.",
     ),
-    "groups": ("For whom does it work?", "Rates and errors for each group of people that the data names."),
+    "data": ("Who is in the data?", "How many of whom, with which labels, and which columns stand in for a group."),
+    "groups": (
+        "For whom does it work?",
+        "Rates and errors for each group of people that the data names, beside what chance alone would show.",
+    ),
+    "causes": (
+        "Where does it come from?",
+        "What changes when only the group changes, which columns make the difference, and where errors gather.",
+    ),
+    "remedies": (
+        "What could be done, and at what price?",
+        "Methods against the difference, judged on people whom they were not fitted to. None is best: each costs somebody.",
+    ),
     "stress": ("What happens under stress?", "Accuracy when somebody changes the inputs to mislead the model."),
     "generalization": ("Does it generalize or memorize?", "Training data against data that the model has not seen."),
     "explanation": ("What does it use?", "Attributions for a few examples: checks first, pictures second."),
@@ -29,6 +41,24 @@ DOES_NOT_SHOW = {
     "seed would move both a little. Being ahead says nothing of what an error costs.",
     "audit_groups": "A difference does not say why it is there, and no difference does not say that nobody is harmed. "
     "Which measure matters is for people to decide.",
+    "impact_ratios": "The law asks for these tables and sets no mark. A ratio near 1 does not say that nobody is harmed, and one "
+    "far from it in few people may be chance.",
+    "conditional_parity": "A factor that is taken as legitimate may itself carry the bias: an equal rate within it does not "
+    "say that the factor is fairly come by.",
+    "trade_offs": "It says which equalities exclude each other for these people and scores, not which of them is owed.",
+    "data_bias": "Labels are taken as they are. That a group is rare or labelled otherwise does not say why.",
+    "proxies": "What predicts a group need not be used by the model, and what the model uses need not be in these columns.",
+    "find_slices": "It looked for the worst among slices of the stated depth. Smaller or more tangled ones may be worse.",
+    "error_cohorts": "Where errors gather is no cause of them. A tree that is a single root does not say that errors are even.",
+    "individual_fairness": "Who counts as alike is decided by the columns and their scale, not by what matters to people.",
+    "flip_test": "It changes one thing and leaves all that comes with it: a model can pass and still treat groups apart "
+    "through other columns.",
+    "counterfactual_fairness": "It holds under the stated graph. If that is wrong, or a common cause is hidden, so is the answer.",
+    "gap_decomposition": "It says which columns the difference goes through in this model, not who is to blame for them.",
+    "explanation_disparity": "Explanations that are worse for a group say nothing of whether its answers are.",
+    "mitigate": "These methods, this learner, these people. Another method may cost less; the front is from below and above "
+    "only as wide as its intervals.",
+    "changes_by_group": "It compares two sets of answers. Which of the two is right about a person is known only by the labels.",
     "robustness_curve": "Each point is a bound from above: a stronger attack, another kind of change or a larger budget "
     "can only lower it.",
     "sandwich": "What is proven holds for these rows, this model and this threat model alone; between the two lines lie rows "
@@ -62,6 +92,12 @@ NEXT = {
 }
 
 GLOSSARY = {
+    "base rate": "The share of a group whose true class is the positive one. Where base rates differ, some equalities exclude others.",
+    "impact ratio": "A group's selection rate over that of the group with the highest.",
+    "least discriminatory alternative": "Among models that serve about as well, the one with the smallest difference between groups found.",
+    "null": "What chance alone would show if groups were equal, found by dealing the same people into groups at random.",
+    "proxy": "A column from which a group can be told, although it is not the group itself.",
+    "slice": "A part of the people, told by one to three conditions on their columns.",
     "attribution": "A number for each part of an input that says how much a method credits it for one answer.",
     "baseline": "A simple model that does the same work, or, for an attribution, the input that others are compared with.",
     "budget": "How far an attack may change an input, in the input's own unit. Written eps.",

@@ -1,0 +1,130 @@
+"""A table of predictions, or of scores, audited for what it does to groups of people: no model is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labkit.cli.terminal import STATUSES, Lines, summary, tell
+from labkit.core.refused import Refused, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from labkit.data.split import Split
+    from labkit.records.predict import Predictions
+    from labkit.records.scores import Scores
+
+DONE, NOT_MET = 0, 1
+
+
+def _listed(context: click.Context, option: click.Parameter, given: Iterable[str]) -> tuple[str, ...]:
+    """Columns of a repeatable option, each of which may name several with commas between."""
+    return tuple(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
+
+
+@click.command()
+@click.argument("table")
+@click.option("--y", help="The column of true labels; without it errors are not measured.")
+@click.option("--pred", help="The column of predicted labels.")
+@click.option("--score", help="The column with the probability of the positive answer; any number without --threshold.")
+@click.option("--threshold", type=float, help="The score from which an answer is positive.")
+@click.option("--by", multiple=True, required=True, callback=_listed, help="Columns of groups: sex,race; repeatable.")
+@click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
+@click.option("--given", multiple=True, callback=_listed, help="Columns that may rightly be taken into account.")
+@click.option("--drop", multiple=True, callback=_listed, help="Columns that say nothing of people, such as identifiers.")
+@click.option("--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the metrics.")
+@click.option("--plan", help="A .toml file, or the name of one of labkit's own, instead of bias.")
+@click.option("--out", help="A folder for a whole report.")
+@click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
+def bias(
+    table: str,
+    y: str | None,
+    pred: str | None,
+    score: str | None,
+    threshold: float | None,
+    by: tuple[str, ...],
+    positive: str | None,
+    given: tuple[str, ...],
+    drop: tuple[str, ...],
+    harm: tuple[str, ...],
+    plan: str | None,
+    out: str | None,
+    fail_on: tuple[str, ...],
+) -> int:
+    """What predictions do to groups of people, from a TABLE of predictions alone: no model is needed.
+
+    Other columns of the table are taken for what is known of the people: which of them stand in for a group, and among
+    whom errors are most frequent.
+    """
+    import labkit as lk
+    from labkit.report import plan as plans
+
+    frame = _read(table)
+    own = plan or ("bias_scores" if pred is None and threshold is None else "bias")
+    answers = _answers(frame, Path(table).name, y, pred, score, threshold, by)
+    if isinstance(answers, lk.Predictions) and positive is not None and positive not in answers.classes:
+        raise unknown(f"the positive class {positive!r}", positive, answers.classes)
+    columns, left_out = _columns(frame, Path(table).name, by, {y, pred, score, *drop} - {None})
+    for name, why in left_out.items():
+        click.echo(f"{name} is left out: {why}", err=True)
+    options: dict[str, Any] = {"positive": positive, "given": list(given) or None}
+    options |= {"metrics": list(lk.choose_metrics(harm))} if harm else {}
+    chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
+    report = lk.audit(answers, columns, chosen, out, listen=Lines() if out else None)
+    for outcome in report.of(str(report.subjects[0]["name"])):
+        click.echo(f"\n{outcome.step.question}\n{outcome.says}")
+        tell(f for f in outcome.findings if f.status not in ("not_applicable", "not_measured"))
+    if out:
+        summary(report, Path(out))
+    return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
+
+
+def _read(table: str) -> pd.DataFrame:
+    from labkit.data.reading import TABLES, read_table, source
+
+    path = Path(table)
+    if source(path) not in TABLES:
+        raise Refused(f"the predictions {path.name}", f"a {source(path)}", "a .csv or .parquet table")
+    return read_table(path)[0]
+
+
+def _answers(
+    frame: pd.DataFrame,
+    name: str,
+    y: str | None,
+    pred: str | None,
+    score: str | None,
+    threshold: float | None,
+    by: tuple[str, ...],
+) -> Predictions | Scores:
+    import labkit as lk
+
+    if pred is None and score is None:
+        raise Refused(f"the predictions {name}", "neither labels nor scores", "--pred, or --score with or without --threshold")
+    if pred is None and threshold is None:
+        return lk.Scores.from_frame(frame, score=score, y=y, groups=by, name=name)
+    return lk.Predictions.from_frame(frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=name)
+
+
+def _columns(
+    frame: pd.DataFrame, name: str, by: tuple[str, ...], answers: set[str | None]
+) -> tuple[Split | None, dict[str, str]]:
+    """What else the table says of the people, and why a column of it cannot be used."""
+    import labkit as lk
+
+    used, left_out = [], {}
+    for column in frame.columns:
+        if column in answers:
+            continue
+        try:
+            lk.data.from_frame(frame[[column]], name=name)
+            used.append(column)
+        except Refused as refused:
+            left_out[str(column)] = refused.given
+    if not set(used) - set(by):
+        return None, left_out
+    return lk.data.from_frame(frame[[*dict.fromkeys([*used, *by])]], groups=by, name=name), left_out
