@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+from labkit.analyses._calibrated_groups import by_group
+from labkit.analyses._grouping import grouping
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.core import intervals, progress, resampling
+from labkit.analyses._reliability import LEVELS, by_score, isotonic, losses, under_calibration
+from labkit.core import intervals, resampling
 from labkit.core.refused import Refused
 from labkit.metrics.expected_calibration_error import expected_calibration_error
 from labkit.records.calibration import Calibration
@@ -17,25 +19,18 @@ from labkit.records.predict import Predictions
 # The curve is stated at no more than so many scores, the histogram in so many bins.
 POINTS = 201
 BINS = 20
-# Draws under calibration take the scores in so many levels.
-LEVELS = 4096
-# Replicates are drawn in parts of at most so many numbers, to bound memory.
-PART = 2_000_000
 # What the probability is of when there are several classes.
 ANSWER = "the answer is right"
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """What is said and what happened, by distinct score: how many rows, and in how many the event happened."""
-
-    value: np.ndarray
-    n: np.ndarray
-    hits: np.ndarray
-
-
 def calibration(
-    p: Predictions, *, positive: int | str | None = None, seed: int = 0, replicates: int = 1000
+    p: Predictions,
+    *,
+    by: str | Sequence[str | tuple[str, ...]] = (),
+    positive: int | str | None = None,
+    seed: int = 0,
+    replicates: int = 1000,
+    least: int = 30,
 ) -> Calibration:
     """Reliability curve, Brier score and its parts, and calibration error, beside their values under calibration.
 
@@ -44,29 +39,37 @@ def calibration(
     with exactly the stated probabilities. For several classes the probability is that of the answer given, unless
     ``positive`` names one class.
 
+    By group: what is stated and how often it happens, each group's calibration error beside what a calibrated model would
+    show there, and the largest differences between groups beside those where one curve from score to frequency holds for
+    all (G. Pleiss et al., 2017, arXiv 1709.02012: calibration for each group, and what it cannot be had with).
+
     Args:
+        by: sensitive features; a tuple of several means their intersection.
         positive: the class whose probability is looked at; by default the second of two.
+        least: groups with fewer people are shown and not compared.
 
     Raises:
-        Refused: predictions without probabilities.
+        Refused: predictions without probabilities; an unknown feature, or one with more than 20 small groups.
     """
-    statement = Statement("calibration", {"positive": positive, "replicates": replicates}, seed, {"data": p})
+    options = {"positive": positive, "replicates": replicates} | ({"least": least} if by else {})
+    statement = Statement("calibration", options, seed, {"data": p})
     if p.proba is None:
         given = "predictions with labels only"
         raise Refused("calibration", given, "probabilities: labkit.predict, or from_frame with score= or proba=")
     event, chance, happened = _event(p, p.proba, positive)
-    scores = _by_score(chance, happened)
-    curve = _isotonic(scores.hits, scores.n)
-    loss, recalibrated, constant = _losses(scores, scores.hits, curve)
+    scores = by_score(chance, happened)
+    curve = isotonic(scores.hits, scores.n)
+    loss, recalibrated, constant = losses(scores, scores.hits, curve)
     last = len(scores.value) - 1
     at = np.unique(np.linspace(0, last, min(POINTS, last + 1)).round().astype(int))
     points = scores.value[at]
-    null = _by_score(resampling.coarse(chance, LEVELS), happened)
-    curves, gains, errors = _under_calibration(null, points, replicates, resampling.stream(seed, "calibration", "null"))
+    null = by_score(resampling.coarse(chance, LEVELS), happened)
+    curves, gains, errors = under_calibration(null, points, replicates, resampling.stream(seed, "calibration", "null"))
     ece = float(expected_calibration_error(happened, chance))
     low, high = intervals.mean((chance - happened) ** 2)
     count, edges = np.histogram(chance, bins=BINS, range=(0, 1))
     band = np.quantile(curves, [0.025, 0.975], axis=0)
+    features = [grouping("calibration", p, one) for one in ([by] if isinstance(by, str) else by)]
     own, prior = _log_losses(p, p.proba, chance if event != ANSWER else None, happened)
     return Calibration(
         provenance=statement.provenance(),
@@ -93,6 +96,7 @@ def calibration(
         p=resampling.share_as_large(errors, ece),
         log_loss=own,
         log_loss_prior=prior,
+        by_group=by_group(chance, happened, features, least, replicates, seed) if features else None,
     )
 
 
@@ -102,55 +106,6 @@ def _event(p: Predictions, proba: np.ndarray, positive: int | str | None) -> tup
         return ANSWER, proba[np.arange(len(p)), p.label].astype(float), p.label == p.y
     index = 1 if positive is None else positive_class("calibration", p, positive)
     return p.classes[index], proba[:, index].astype(float), p.y == index
-
-
-def _by_score(chance: np.ndarray, happened: np.ndarray) -> _Scores:
-    value, code = np.unique(chance, return_inverse=True)
-    return _Scores(value, np.bincount(code), np.bincount(code, happened).astype(np.int64))
-
-
-def _isotonic(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """The frequencies that rise with the score and lie nearest to the observed ones."""
-    from scipy.optimize import isotonic_regression
-
-    return np.asarray(isotonic_regression(hits / n, weights=n.astype(float)).x)
-
-
-def _losses(scores: _Scores, hits: np.ndarray, curve: np.ndarray) -> tuple[float, float, float]:
-    """The Brier scores of the scores as given, of the recalibrated ones, and of the base rate."""
-    total = scores.n.sum()
-
-    def loss(chance: np.ndarray | float) -> float:
-        return float((hits * (1 - chance) ** 2 + (scores.n - hits) * np.square(chance)).sum() / total)
-
-    return loss(scores.value), loss(curve), loss(float(hits.sum() / total))
-
-
-def _under_calibration(
-    scores: _Scores, points: np.ndarray, replicates: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Curves at some scores, miscalibration, and calibration error when every event has its stated probability."""
-    outcome, score = np.repeat([0, 1], len(scores.value)), np.tile(scores.value, 2)
-    curves, gains, errors = [], [], []
-    for size in _parts(replicates, len(score)):
-        hits = generator.binomial(scores.n, scores.value, (size, len(scores.n)))
-        weight = np.concatenate([scores.n - hits, hits], axis=1)
-        errors.append(np.asarray(expected_calibration_error(outcome, score, weight)))
-        for row in hits:
-            curve = _isotonic(row, scores.n)
-            loss, recalibrated, _ = _losses(scores, row, curve)
-            curves.append(np.interp(points, scores.value, curve))
-            gains.append(loss - recalibrated)
-    return np.array(curves), np.array(gains), np.concatenate(errors)
-
-
-def _parts(replicates: int, width: int) -> Iterator[int]:
-    """The sizes of the parts that replicates are drawn in."""
-    size = max(1, PART // width)
-    for done in range(0, replicates, size):
-        progress.step("calibration", done, replicates)
-        yield min(size, replicates - done)
-    progress.step("calibration", replicates, replicates)
 
 
 def _log_losses(

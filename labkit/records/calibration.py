@@ -7,7 +7,65 @@ from typing import Annotated
 
 import numpy as np
 
-from labkit.core.record import Dims, Record
+from labkit.core.record import Dims, Record, check_dims, freeze
+
+PerGroup = Annotated[np.ndarray, Dims("group")]
+PerFeature = Annotated[np.ndarray, Dims("measure", "feature")]
+MEASURES = ("excess", "calibration error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationByGroup:
+    """Calibration in groups of people. Not measured is nan. Intervals are at 95 %.
+
+    Attributes:
+        features: what people are grouped by. group, feature_of: each group's name and the index of its feature.
+        n, unknown: people in each group; those of no known group, by feature.
+        least: people that a group needs to be compared; ranked: whether it has them.
+        stated, happened: the mean probability, and how often it happened.
+        excess, excess_low, excess_high: happened less stated: above 0 the model says too little, below too much.
+        ece, ece_low, ece_high: expected calibration error, debiased, with a bootstrap interval in ranked groups. ece95: its 95 % point in this group under perfect
+            calibration; p, p_holm: how often a calibrated model has one as large, and corrected for all ranked groups.
+        score, frequency: scores in each group, ascending, and the isotonic estimate of how often it happens at each.
+        highest, lowest: for each measure ("excess", "calibration error") and feature the ranked groups that are furthest
+            apart; -1 where fewer than two are ranked.
+        difference, difference_low, difference_high: between them, with an interval that allows for having picked them.
+            null95: what groups exceed in 5 % of draws in which one curve from score to frequency holds for all of them.
+        p_apart, p_apart_holm: how often such draws have a pair as far apart; and corrected for measures and features.
+    """
+
+    features: tuple[str, ...]
+    group: PerGroup
+    feature_of: PerGroup
+    n: PerGroup
+    unknown: Annotated[np.ndarray, Dims("feature")]
+    least: int
+    ranked: PerGroup
+    stated: PerGroup
+    happened: PerGroup
+    excess: PerGroup
+    excess_low: PerGroup
+    excess_high: PerGroup
+    ece: PerGroup
+    ece_low: PerGroup
+    ece_high: PerGroup
+    ece95: PerGroup
+    p: PerGroup
+    p_holm: PerGroup
+    score: Annotated[np.ndarray, Dims("group", "point")]
+    frequency: Annotated[np.ndarray, Dims("group", "point")]
+    highest: PerFeature
+    lowest: PerFeature
+    difference: PerFeature
+    difference_low: PerFeature
+    difference_high: PerFeature
+    null95: PerFeature
+    p_apart: PerFeature
+    p_apart_holm: PerFeature
+
+    def __post_init__(self) -> None:
+        freeze(self)
+        check_dims(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +86,7 @@ class Calibration(Record):
         ece: expected calibration error, debiased. ``ece95``: its 95 % point under perfect calibration.
         p: how often a perfectly calibrated model has an ECE at least as large.
         log_loss, log_loss_prior: of the model, and of answering the base rate (the class shares) always.
+        by_group: the same in groups of people, where they were asked for.
     """
 
     event: str
@@ -52,3 +111,4 @@ class Calibration(Record):
     p: float
     log_loss: float
     log_loss_prior: float
+    by_group: CalibrationByGroup | None = None

@@ -9,11 +9,15 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value
 from labkit.records.calibration import Calibration
+from labkit.views import _calibrated_groups as groups
 from labkit.views._style import COLOURS, NEUTRAL, base, rgba
 
 
 def figure(record: Calibration) -> go.Figure:
-    """CORP reliability curve, 95 % band of a perfectly calibrated model, Brier score and its parts, histogram."""
+    """CORP reliability curve, 95 % band of a perfectly calibrated model, Brier score and its parts, histogram; of a record by
+    group each group's curve, and what is stated and happens in it."""
+    if record.by_group is not None:
+        return groups.figure(record, record.by_group)
     result = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.75, 0.25], vertical_spacing=0.06)
     result.update_layout(base(f"Reliability, {record.n} rows", height=460).layout)
     result.add_scatter(
@@ -56,7 +60,10 @@ def figure(record: Calibration) -> go.Figure:
 
 
 def rows(record: Calibration) -> pd.DataFrame:
-    """One point of the curve a row: stated probability, observed frequency, band of a calibrated model."""
+    """One point of the curve a row: stated probability, observed frequency, band of a calibrated model. Of a record by group
+    one group a row."""
+    if record.by_group is not None:
+        return groups.rows(record.by_group)
     return pd.DataFrame(
         {
             "score": record.score,
@@ -68,11 +75,12 @@ def rows(record: Calibration) -> pd.DataFrame:
 
 
 def says(record: Calibration) -> str:
-    """Brier score, calibration error and its null, in one sentence."""
+    """Brier score, calibration error and its null, in one sentence; and how far groups are apart, in another."""
     beyond = "more than" if record.p < 0.05 else "within what"
-    return (
+    told = (
         f"Brier score {number(record.brier, record.brier_low, record.brier_high)} on {record.n} rows, against "
         f"{number(record.uncertainty)} for always answering the base rate; the calibration error of {number(record.ece)} is "
         f"{beyond} a calibrated model shows (95 % point {number(record.ece95)}, "
         f"{p_value(record.p)})."
     )
+    return told if record.by_group is None else f"{told} {groups.says(record.by_group)}"
