@@ -16,6 +16,7 @@ _LATER = {
     "encode_texts": "text",
     "from_frame": "framing",
     "open": "opening",
+    "read_predictions": "counting",
     "table": "embedded",
     "words": "text",
 }

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from labkit.core.refused import Refused
-from labkit.data.parts import csv_parts, inferred, parquet_parts
-from labkit.data.reading import TABLES, source
+from labkit.data.parts import csv_parts, inferred, parquet_parts, parquet_rows
+from labkit.data.reading import TABLES, read_table, source
 from labkit.records._cells import numbers, require_probabilities
 from labkit.records._frame import Tally, predictions_from_frame, require_request
 from labkit.records.predict import Predictions
 
 # A part has so many rows; distinct rows are put together beyond PENDING, and refused beyond MOST.
 PART, PENDING, MOST = 1_000_000, 1_000_000, 4_000_000
+LARGE = 64 * 1024**2  # bytes of a CSV file; packed ones take about an eighth
 COUNT, DECIDED = "\0count", "\0decided"
 
 
@@ -81,6 +82,46 @@ def count_predictions(
         name=name,
         tally=Tally(found[COUNT].to_numpy(), decided, tuple(counting.said)),
     )
+
+
+def read_predictions(
+    path: str | Path,
+    *,
+    y: str | None,
+    label: str | None = None,
+    score: str | None = None,
+    proba: Sequence[str] | None = None,
+    groups: Sequence[str] = (),
+    classes: Sequence[Any] | None = None,
+    threshold: float | None = None,
+    name: str | None = None,
+) -> Predictions:
+    """Predictions from a CSV or Parquet file: one row a person, or counted (``count_predictions``) where the file has
+    more than a million rows or, as CSV, more than 64 MiB.
+
+    Args:
+        path, name: as in ``count_predictions``.
+        y, label, score, proba, groups, classes, threshold: as in ``Predictions.from_frame``.
+
+    Raises:
+        Refused: what ``Predictions.from_frame`` refuses; a file that cannot be read; class columns of a large file.
+    """
+    path = Path(path)
+    name = name or path.name
+    asked: dict[str, Any] = {"y": y, "label": label, "score": score, "groups": groups}
+    asked |= {"classes": classes, "threshold": threshold, "name": name}
+    if not _is_large(path):
+        return Predictions.from_frame(read_table(path)[0], proba=proba, **asked)
+    if proba is not None:
+        given = f"a table of more than {PART:,} rows with class columns"
+        raise Refused(f"predictions from the table {name}", given, "label=, or score= for two classes")
+    return count_predictions(path, **asked)
+
+
+def _is_large(path: Path) -> bool:
+    if source(path) == "parquet":
+        return parquet_rows(path) > PART
+    return path.stat().st_size > (LARGE // 8 if path.suffix == ".gz" else LARGE)
 
 
 class _Counting:

@@ -7,13 +7,33 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from labkit.core.refused import Refused, unknown
 from labkit.data.reading import CSV, as_csv, divider, parquet
+
+
+@contextmanager
+def _as_parquet(asked: str) -> Iterator[Any]:
+    """``pyarrow.parquet``, whose errors become refusals."""
+    module = parquet(asked)
+    try:
+        yield module
+    except Refused:
+        raise
+    except Exception as error:  # pyarrow's own, OSError, UnicodeDecodeError and more
+        raise Refused(asked, f"not a readable Parquet file ({error})", "the file as it was written") from None
+
+
+def parquet_rows(path: Path) -> int:
+    """How many rows a Parquet file says that it has. Refused when it is not readable."""
+    with _as_parquet(f"the table {path.name}") as module:
+        return int(module.read_metadata(path).num_rows)
 
 
 def parquet_parts(path: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
@@ -22,9 +42,7 @@ def parquet_parts(path: Path, columns: Sequence[str], rows: int) -> Iterator[pd.
     Raises:
         Refused: a column that is not there; a file that is not readable.
     """
-    asked = f"the table {path.name}"
-    module = parquet(asked)
-    try:
+    with _as_parquet(f"the table {path.name}") as module:
         schema = module.read_schema(path)
         _require(columns, schema.names, path)
         texts = [c for c in columns if str(schema.field(c).type) == "string"]
@@ -32,10 +50,6 @@ def parquet_parts(path: Path, columns: Sequence[str], rows: int) -> Iterator[pd.
             for batch in file.iter_batches(rows, columns=list(columns)):
                 # The metadata say which columns were an index; here they are columns like the others.
                 yield batch.replace_schema_metadata(None).to_pandas()
-    except Refused:
-        raise
-    except Exception as error:  # pyarrow's own, OSError, UnicodeDecodeError and more
-        raise Refused(asked, f"not a readable Parquet file ({error})", "the file as it was written") from None
 
 
 def csv_parts(path: Path, columns: Sequence[str], rows: int, numbers: Collection[str] = ()) -> Iterator[pd.DataFrame]:
