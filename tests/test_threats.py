@@ -13,8 +13,9 @@ import labkit as lk
 from labkit.analyses._attack import ways
 from labkit.analyses._attack.chosen import choose, own_threat, supported_norms, threat_of
 from labkit.analyses._attack.controls import CONTROLS, ENSEMBLES, controls_for, lined_up
-from labkit.core.intervals import clopper_pearson, rows_for_width
+from labkit.core.intervals import clopper_pearson
 from labkit.core.method import promises
+from labkit.core.power import rows_for_width
 from labkit.core.registry import find
 from labkit.records.attack import THREATS
 

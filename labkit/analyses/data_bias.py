@@ -13,7 +13,7 @@ from labkit.analyses._grouping import grouping
 from labkit.analyses._people import people
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.analyses._uneven import COMPARED, COPY, NAN, against, compared, shifted, standardized, traits
-from labkit.core import intervals, progress, resampling
+from labkit.core import intervals, power, progress, resampling
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 from labkit.records.data_bias import DataBias
@@ -116,7 +116,7 @@ def data_bias(
         total=np.array([part.p.people for part in parts]),
         replicates=replicates,
         least=least,
-        people_needed=intervals.rows_for_width(0.5, 0.1),
+        people_needed=power.rows_for_width(0.5, 0.1),
         reference=share,
         reference_p=_each(tables["n"], owner, lambda n, of, s: against(n, share[of], replicates, s), seed, "reference"),
         within=within or "",

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from labkit.core.refused import Refused
-
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -93,25 +91,6 @@ def clopper_pearson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
     low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), misses + 1, tail), 0.0)
     high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1), 1 - tail), 1.0)
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
-
-
-def rows_for_width(share: float, width: float, level: float = 0.95) -> int:
-    """The fewest rows whose exact interval (``clopper_pearson``) is at most so wide, where that share of them hits."""
-    if not 0 <= share <= 1 or not 0 < width < 1:
-        given = f"a share of {share:g} and a width of {width:g}"
-        raise Refused("the rows that an interval needs", given, "a share from 0 to 1 and a width between them")
-    low, high = 1, 1
-    while _exact_width(share, high, level) > width:
-        low, high = high, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _exact_width(share, middle, level) <= width else (middle + 1, high)
-    return high
-
-
-def _exact_width(share: float, n: int, level: float) -> float:
-    low, high = clopper_pearson(share * n, n, level)
-    return float(high - low)
 
 
 def newcombe(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
@@ -258,6 +237,16 @@ def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> 
     first, second = np.array(pairs).T
     low, high = newcombe(hits[first], n[first], hits[second], n[second], 1 - (1 - level) / len(pairs))
     return float(max(0.0, low.max(), (-high).max())), float(max(high.max(), (-low).max()))
+
+
+def average_share(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> Ends:
+    """Interval for the mean of independent proportions along the last axis, such as a balanced accuracy, from their
+    Wilson intervals: the distances to their ends add up as variances do (Zou and Donner, 2008, doi 10.1002/sim.3095).
+    """
+    share, (low, high) = _share(hits, n), wilson(hits, n, level)
+    middle, count = share.mean(-1), share.shape[-1]
+    below, above = (np.sqrt(((share - end) ** 2).sum(-1)) / count for end in (low, high))
+    return middle - below, middle + above
 
 
 def holm(p: np.ndarray) -> np.ndarray:

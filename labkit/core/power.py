@@ -1,4 +1,4 @@
-"""What a comparison of two groups could find: the least difference, and the people that one takes.
+"""How many people a wanted precision takes, and what a comparison of two groups could find.
 
 Power is the chance that a two-sided test at ``1 - level`` finds a difference that is there.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from labkit.core.intervals import clopper_pearson
+from labkit.core.refused import Refused
 
 LEVEL, POWER = 0.95, 0.8
 
@@ -56,6 +59,25 @@ def people_for_difference(share: Any, difference: Any, *, level: float = LEVEL, 
         apart = normal(power) * np.sqrt(share * (1 - share) + other * (1 - other))
         needed = np.ceil((alike + apart) ** 2 / difference**2)
     return np.where((other >= 0) & (other <= 1) & (difference != 0), needed, np.nan)
+
+
+def rows_for_width(share: float, width: float, level: float = 0.95) -> int:
+    """The fewest rows whose exact interval (``clopper_pearson``) is at most so wide, where that share of them hits."""
+    if not 0 <= share <= 1 or not 0 < width < 1:
+        given = f"a share of {share:g} and a width of {width:g}"
+        raise Refused("the rows that an interval needs", given, "a share from 0 to 1 and a width between them")
+    low, high = 1, 1
+    while _exact_width(share, high, level) > width:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _exact_width(share, middle, level) <= width else (middle + 1, high)
+    return high
+
+
+def _exact_width(share: float, n: int, level: float) -> float:
+    low, high = clopper_pearson(share * n, n, level)
+    return float(high - low)
 
 
 def _surplus(

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import numpy as np
 
-from labkit.core.intervals import clopper_pearson, rows_for_width
+from labkit.core.intervals import clopper_pearson
+from labkit.core.power import rows_for_width
 from labkit.core.record import Dims, Record
 from labkit.core.refused import unknown
 
