@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def csv_parts(path: Path, columns: Sequence[str], rows: int, numbers: Collection
                 yield part[list(columns)]
     except UnicodeDecodeError as error:
         raise Refused(asked, f"bytes that are not UTF-8, at {error.start}", "the file saved as UTF-8") from None
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Refused(asked, f"a file that cannot be read ({error})", "the file as it was written") from None
 
 
