@@ -12,8 +12,6 @@ from labkit.cli.terminal import STATUSES, Lines, summary, tell
 from labkit.core.refused import Refused, unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from labkit.data.split import Split
     from labkit.records.predict import Predictions
     from labkit.records.scores import Scores
@@ -35,8 +33,12 @@ def _listed(context: click.Context, option: click.Parameter, given: Iterable[str
 @click.option("--by", multiple=True, required=True, callback=_listed, help="Columns of groups: sex,race; repeatable.")
 @click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
 @click.option("--given", multiple=True, callback=_listed, help="Columns that may rightly be taken into account.")
-@click.option("--drop", multiple=True, callback=_listed, help="Columns that say nothing of people, such as identifiers.")
-@click.option("--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the metrics.")
+@click.option(
+    "--drop", multiple=True, callback=_listed, help="Columns that say nothing of people, such as identifiers."
+)
+@click.option(
+    "--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the metrics."
+)
 @click.option("--plan", help="A .toml file, or the name of one of labkit's own, instead of bias.")
 @click.option("--out", help="A folder for a whole report.")
 @click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
@@ -63,14 +65,12 @@ def bias(
     import labkit as lk
     from labkit.report import plan as plans
 
-    frame = _read(table)
+    path = _table(table)
     own = plan or ("bias_scores" if pred is None and threshold is None else "bias")
-    answers = _answers(frame, Path(table).name, y, pred, score, threshold, by)
+    answers = _answers(path, y, pred, score, threshold, by)
     if isinstance(answers, lk.Predictions) and positive is not None and positive not in answers.classes:
         raise unknown(f"the positive class {positive!r}", positive, answers.classes)
-    columns, left_out = _columns(frame, Path(table).name, by, {y, pred, score, *drop} - {None})
-    for name, why in left_out.items():
-        click.echo(f"{name} is left out: {why}", err=True)
+    columns = None if getattr(answers, "count", None) is not None else _columns(path, by, {y, pred, score, *drop})
     options: dict[str, Any] = {"positive": positive, "given": list(given) or None}
     options |= {"metrics": list(lk.choose_metrics(harm))} if harm else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
@@ -83,48 +83,44 @@ def bias(
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 
 
-def _read(table: str) -> pd.DataFrame:
-    from labkit.data.reading import TABLES, read_table, source
+def _table(table: str) -> Path:
+    from labkit.data.reading import TABLES, source
 
     path = Path(table)
     if source(path) not in TABLES:
         raise Refused(f"the predictions {path.name}", f"a {source(path)}", "a .csv or .parquet table")
-    return read_table(path)[0]
+    return path
 
 
 def _answers(
-    frame: pd.DataFrame,
-    name: str,
-    y: str | None,
-    pred: str | None,
-    score: str | None,
-    threshold: float | None,
-    by: tuple[str, ...],
+    path: Path, y: str | None, pred: str | None, score: str | None, threshold: float | None, by: tuple[str, ...]
 ) -> Predictions | Scores:
+    """A row a person; of a large table, how many people have which answer."""
     import labkit as lk
+    from labkit.data.reading import read_table
 
     if pred is None and score is None:
-        raise Refused(f"the predictions {name}", "neither labels nor scores", "--pred, or --score with or without --threshold")
-    if pred is None and threshold is None:
-        return lk.Scores.from_frame(frame, score=score, y=y, groups=by, name=name)
-    return lk.Predictions.from_frame(frame, y=y, label=pred, score=score, threshold=threshold, groups=by, name=name)
+        instead = "--pred, or --score with or without --threshold"
+        raise Refused(f"the predictions {path.name}", "neither labels nor scores", instead)
+    if pred is None and threshold is None and score is not None:
+        return lk.Scores.from_frame(read_table(path)[0], score=score, y=y, groups=by, name=path.name)
+    return lk.data.read_predictions(path, y=y, label=pred, score=score, threshold=threshold, groups=by)
 
 
-def _columns(
-    frame: pd.DataFrame, name: str, by: tuple[str, ...], answers: set[str | None]
-) -> tuple[Split | None, dict[str, str]]:
-    """What else the table says of the people, and why a column of it cannot be used."""
+def _columns(path: Path, by: tuple[str, ...], answers: set[str | None]) -> Split | None:
+    """What else the table says of the people. Columns that cannot be used are named, with the reason."""
     import labkit as lk
+    from labkit.data.reading import read_table
 
-    used, left_out = [], {}
+    frame, used = read_table(path)[0], []
     for column in frame.columns:
         if column in answers:
             continue
         try:
-            lk.data.from_frame(frame[[column]], name=name)
+            lk.data.from_frame(frame[[column]], name=path.name)
             used.append(column)
         except Refused as refused:
-            left_out[str(column)] = refused.given
+            click.echo(f"{column} is left out: {refused.given}", err=True)
     if not set(used) - set(by):
-        return None, left_out
-    return lk.data.from_frame(frame[[*dict.fromkeys([*used, *by])]], groups=by, name=name), left_out
+        return None
+    return lk.data.from_frame(frame[list(dict.fromkeys([*used, *by]))], groups=by, name=path.name)
