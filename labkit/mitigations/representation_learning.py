@@ -9,6 +9,8 @@ from torch import nn
 from labkit.core.method import Range
 from labkit.mitigations import Answer, Fit
 
+BATCH = 256
+
 
 def representation_learning(
     x: np.ndarray,
@@ -18,47 +20,52 @@ def representation_learning(
     seed: int,
     *,
     strength: Annotated[
-        float, Range(0, 1), "from the inputs as they are to what the representation keeps of them"
+        float, Range(0, 1), "share of the weight of the groups' distance; at 0 the inputs as they are"
     ] = 1.0,
-    width: Annotated[int, Range(1, 1024), "numbers that a person is represented by"] = 32,
-    parity: Annotated[
-        float, Range(0, 1000, log=False), "weight of the groups' distance beside the error of the inputs"
-    ] = 50.0,
-    steps: Annotated[int, Range(1, 100_000, log=True), "training steps"] = 800,
+    width: Annotated[int, Range(1, 1024), "numbers that a person is represented by"] = 16,
+    parity: Annotated[float, Range(0, 10_000), "weight of the groups' distance beside the errors at strength 1"] = 30.0,
+    steps: Annotated[int, Range(1, 100_000, log=True), "training steps"] = 600,
 ) -> Answer:
-    """Inputs told from a representation in which the groups look alike: an encoder whose codes are as near between the
-    groups as can be by the maximum mean discrepancy, and a decoder that is told the group, so that the codes need
-    not tell it (Louizos et al., 2016, arXiv 1511.00830, without the random codes). What the learner sees are the
-    inputs decoded for the average group. Any number of classes and groups; the group is not read at decision time."""
+    """The learner sees codes in which the groups look alike, and which keep what they can of inputs and classes.
+
+    An encoder is trained for the error of the inputs decoded from the codes and the group, the error of the class
+    told from the codes, and the groups' distance, by the maximum mean discrepancy of the codes (Louizos et al., 2016, arXiv
+    1511.00830, without random codes; the three terms are those of Zemel et al., 2013, Learning fair representations). Any
+    number of classes and groups; the group is not read at decision time."""
+    if strength == 0:
+        return fit(x, y)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        rows, member = torch.from_numpy(x).float(), nn.functional.one_hot(torch.from_numpy(group)).float()
-        encode = nn.Sequential(nn.Linear(x.shape[1], 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        rows, truth = torch.tensor(x, dtype=torch.float32), torch.tensor(y)
+        member = nn.functional.one_hot(torch.tensor(group)).float()
+        encode = nn.Sequential(nn.Linear(x.shape[1], 64), nn.ReLU(), nn.Linear(64, width))
         decode = nn.Linear(width + member.shape[1], x.shape[1])
-        optimizer = torch.optim.Adam([*encode.parameters(), *decode.parameters()], lr=3e-3)
+        tell = nn.Linear(width, fit.classes)
+        optimizer = torch.optim.Adam([*encode.parameters(), *decode.parameters(), *tell.parameters()], lr=3e-3)
         for _ in range(steps):
-            some = torch.randint(len(x), (256,))
+            some = torch.randint(len(x), (BATCH,))
             code = encode(rows[some])
             loss = nn.functional.mse_loss(decode(torch.cat([code, member[some]], 1)), rows[some])
-            loss = loss + parity * _discrepancy(code, member[some])
+            loss = loss + nn.functional.cross_entropy(tell(code), truth[some])
+            loss = loss + strength * parity * _discrepancy(code, member[some])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    average = member.mean(0)
 
-    def seen(x: np.ndarray) -> np.ndarray:
+    def coded(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            code = encode(torch.from_numpy(x).float())
-            decoded = decode(torch.cat([code, average.expand(len(x), -1)], 1)).double().numpy()
-        return np.asarray((1 - strength) * x + strength * decoded)
+            return np.asarray(encode(torch.tensor(x, dtype=torch.float32)).double().numpy())
 
-    model = fit(seen(x), y)
-    return lambda x: model(seen(x))
+    codes = coded(x)
+    middle, spread = codes.mean(0), codes.std(0) + 1e-6
+    model = fit((codes - middle) / spread, y)
+    return lambda x: model((coded(x) - middle) / spread)
 
 
 def _discrepancy(code: torch.Tensor, member: torch.Tensor) -> torch.Tensor:
     """Squared maximum mean discrepancy of each group from all, summed: a Gaussian kernel as wide as the codes are apart."""
-    apart = torch.cdist(code, code).square()
+    size = code.square().sum(1)
+    apart = (size[:, None] + size - 2 * code @ code.T).clamp_min(0)
     kernel = torch.exp(-apart / apart.detach().mean().clamp_min(1e-6))
     there = member[:, member.sum(0) > 0]
     weight = there / there.sum(0) - 1 / len(code)
