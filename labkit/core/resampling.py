@@ -124,11 +124,20 @@ def exact_difference(hits: np.ndarray, n: np.ndarray) -> float:
     from scipy.stats import hypergeom
 
     total, size = int(hits.sum()), n.astype(int)
-    first = np.arange(max(0, total - size[1]), min(size[0], total) + 1)
-    difference = np.abs(first / size[0] - (total - first) / size[1])
-    observed = abs(hits[0] / size[0] - hits[1] / size[1])
+    least, most = max(0, total - size[1]), min(size[0], total)
+    observed = abs(hits[0] / size[0] - hits[1] / size[1]) - 1e-12
+    # The difference grows by so much with each hit that the first group gets.
+    step = 1 / size[0] + 1 / size[1]
+    below = int(np.floor((total / size[1] - observed) / step))
+    above = int(np.ceil((total / size[1] + observed) / step))
+    if below >= above - 1:
+        return 1.0
     dealt = hypergeom(int(size.sum()), total, int(size[0]))
-    return float(min(1.0, dealt.pmf(first[difference >= observed - 1e-12]).sum()))
+    # Terms fall off from the edges of the tails: beyond 60 standard deviations nothing is left of them.
+    width = int(60 * dealt.std()) + 100
+    lower = np.arange(max(least, below - width), below + 1)
+    upper = np.arange(above, min(most, above + width) + 1)
+    return float(min(1.0, dealt.pmf(lower).sum() + dealt.pmf(upper).sum()))
 
 
 def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> tuple[float, float]:
