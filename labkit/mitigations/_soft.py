@@ -12,7 +12,7 @@ def cross_entropy(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     return (weight * functional.cross_entropy(logits, y, reduction="none")).sum() / weight.sum()
 
 
-def inequality(share: Tensor, group: Tensor, weight: Tensor, stratum: Tensor | None = None, *, largest: bool) -> Tensor:
+def inequality(share: Tensor, group: Tensor, weight: Tensor, stratum: Tensor | None = None) -> Tensor:
     """How far apart groups' mean shares lie: squared differences of two groups, over all pairs, classes and strata.
 
     The square of a difference of two means of few people is too large on average, by the variance of both: that much
@@ -24,16 +24,14 @@ def inequality(share: Tensor, group: Tensor, weight: Tensor, stratum: Tensor | N
         group: (n,) codes; a negative code belongs to no group.
         weight: (n,) above or equal to 0.
         stratum: (n,) codes: groups are compared within each; None compares all.
-        largest: the largest of all squared differences instead of their sum, each class against the others.
 
     Returns:
         a scalar; its expectation is at least 0.
     """
     strata = torch.zeros_like(group) if stratum is None else stratum
     found = [_pairs(share[strata == s], group[strata == s], weight[strata == s]) for s in strata.unique()]
-    together = torch.cat([*found, share.new_zeros(1, share.shape[1])])
     # what one class gains the others lose: of two classes each difference is seen twice
-    return together.max() if largest else together.sum() / 2
+    return torch.cat(found).sum() / 2
 
 
 def _pairs(share: Tensor, group: Tensor, weight: Tensor) -> Tensor:

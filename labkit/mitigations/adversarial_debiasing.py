@@ -22,7 +22,7 @@ def adversarial_debiasing(
     seed: int,
     *,
     strength: Annotated[float, Range(0, 1), "share of the adversary's weight"] = 1.0,
-    adversary: Annotated[float, Range(0.01, 100, log=True), "its weight beside the learner's own loss"] = 1.0,
+    adversary: Annotated[float, Range(0.01, 100, log=True), "its weight beside the learner's own loss"] = 3.0,
     knows: Annotated[
         Literal["by criterion", "answer", "answer and truth"],
         "what it guesses from: the answer for equal selection, the truth as well for equal errors",

@@ -20,8 +20,7 @@ def equalized_odds_penalty(
     *,
     strength: Annotated[float, Range(0, 1), "share of the price that is asked"] = 1.0,
     price: Annotated[float, Range(0.01, 1000, log=True), "nats for a squared difference of 1 between rates"] = 10.0,
-    softness: Annotated[float, Range(0.05, 5, log=True), "logits; the smaller, the nearer to the decisions"] = 0.5,
-    over: Annotated[Literal["sum", "largest"], "what is priced: all differences, or the largest"] = "sum",
+    softness: Annotated[float, Range(0.05, 5, log=True), "logits; the smaller, the nearer to the decisions"] = 0.25,
     among: Annotated[
         Literal["every class", "positive"], "of whom: all, or those who are positive in truth"
     ] = "every class",
@@ -44,7 +43,7 @@ def equalized_odds_penalty(
 
     def objective(logits: Tensor, y: Tensor, group: Tensor, weight: Tensor) -> Tensor:
         asked = group if among == "every class" else group.masked_fill(y != positive, -1)
-        unlike = inequality((logits / softness).softmax(1), asked, weight, y, largest=over == "largest")
+        unlike = inequality((logits / softness).softmax(1), asked, weight, y)
         return cross_entropy(logits, y, weight) + strength * price * unlike
 
     return fit(x, y, objective=objective)

@@ -27,8 +27,8 @@ def grid_search(
     slack: Annotated[
         float, Range(0.001, 0.5, log=True), "how far rates may differ from all people's at strength 1"
     ] = 0.01,
-    size: Annotated[int, Range(2, 500, log=True), "prices that are tried"] = 15,
-    limit: Annotated[float, Range(0.1, 20, log=True), "the largest price, in errors for a difference of 1"] = 2.0,
+    size: Annotated[int, Range(2, 500, log=True), "prices that are tried"] = 21,
+    limit: Annotated[float, Range(0.1, 20, log=True), "the largest price, in errors for a difference of 1"] = 1.0,
 ) -> Model:
     """The reductions approach without lots: the learner is fitted once for each price on the constraints of a grid, by
     relabelling and weighting people. The answer is the fit with the fewest errors on them among those whose groups' rates

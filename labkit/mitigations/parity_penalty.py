@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from torch import Tensor
@@ -19,8 +19,7 @@ def parity_penalty(
     *,
     strength: Annotated[float, Range(0, 1), "share of the price that is asked"] = 1.0,
     price: Annotated[float, Range(0.01, 1000, log=True), "nats for a squared difference of 1 between rates"] = 10.0,
-    softness: Annotated[float, Range(0.05, 5, log=True), "logits; the smaller, the nearer to the decisions"] = 0.5,
-    over: Annotated[Literal["sum", "largest"], "what is priced: all differences, or the largest"] = "sum",
+    softness: Annotated[float, Range(0.05, 5, log=True), "logits; the smaller, the nearer to the decisions"] = 0.25,
 ) -> Model:
     """Cross-entropy plus a price on the squared differences between groups' rates of each answer, whatever is true.
 
@@ -38,7 +37,7 @@ def parity_penalty(
     """
 
     def objective(logits: Tensor, y: Tensor, group: Tensor, weight: Tensor) -> Tensor:
-        unlike = inequality((logits / softness).softmax(1), group, weight, largest=over == "largest")
+        unlike = inequality((logits / softness).softmax(1), group, weight)
         return cross_entropy(logits, y, weight) + strength * price * unlike
 
     return fit(x, y, objective=objective)

@@ -158,7 +158,7 @@ def _learn(
     judges, learners = order[:held], order[held:]
     batch = min(plan.batch, len(learners))
     steps = len(learners) // batch
-    adam = torch.optim.Adam([*module.parameters(), *beside.parameters()], lr=plan.rate)
+    adam = torch.optim.Adam([*module.parameters(), *beside.parameters()], lr=plan.rate, fused=True)
     best, since, kept = math.inf, 0, copy.deepcopy(module.state_dict())
     for done in range(plan.passes):
         module.train()
