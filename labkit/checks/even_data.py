@@ -22,7 +22,7 @@ def even_data(
     """Whether labels, missing values, copies and lengths differ between groups by at most the tolerance, part by part.
 
     It does not meet the criterion when the largest difference is beyond chance and its interval lies above the tolerance,
-    meets it when the interval lies within, else it is inconclusive.
+    meets it when the interval lies within, else it is inconclusive. Copies are told and not judged.
     """
     for i, r, f in np.ndindex(record.p.shape):
         rate, feature, part = record.rates[r], record.features[f], record.parts[i]
@@ -40,6 +40,8 @@ def even_data(
             status = "meets" if high <= tolerance else "inconclusive"
             if beyond and low > tolerance:
                 status = "does_not_meet"
+            if rate.startswith("same inputs"):
+                status = "info"
             top, bottom = (record.group[a[i, r, f]] for a in (record.highest, record.lowest))
             says = (
                 f"{subject}: {number(value, low, high)} between {top} and {bottom}; groups made at random reach "
@@ -48,6 +50,8 @@ def even_data(
             if record.within and r == 0 and not np.isnan(record.adjusted_difference[i, f]):
                 ends = (a[i, f] for a in (record.adjusted_difference, record.adjusted_low, record.adjusted_high))
                 says += f" At equal {record.within}: {number(*map(float, ends))}."
+            if status == "info":
+                says += " The larger a group, the more of its people look alike in few columns."
             if r < record.labels and beyond:
                 says += " The data cannot tell whether the world or the labelling differs."
         yield Finding(

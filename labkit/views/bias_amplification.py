@@ -23,7 +23,8 @@ def figure(record: BiasAmplification) -> go.Figure:
     names += [f"{record.groups[g]}, {record.classes[t]} (n = {record.people[g].sum()})" for g, t in shown]
     count, first = len(names), len(measures)
     people = f"{record.n} people, {record.runs} training run{'s' if record.runs > 1 else ''}"
-    title = f"Bias amplification by {record.feature}: mean and terms, 95 % interval, {people}"
+    drawn = "grey: errors that ignore the group" + ("; diamonds: runs" if record.runs > 1 else "")
+    title = f"Bias amplification by {record.feature}, 95 % interval; {people} ({drawn})"
     axis = "bias amplification (0: as in the data; above: answers follow the group more)"
     result = base(title, axis, height=150 + 30 * count)
     result.update_layout(showlegend=False, margin={"l": 280})
@@ -44,7 +45,7 @@ def figure(record: BiasAmplification) -> go.Figure:
         x=value,
         y=np.arange(count),
         mode="markers",
-        error_x=errors(value, low, high),
+        error_x=errors(value, low, high) | {"color": COLOURS[0]},
         marker={
             "size": 9,
             "color": [COLOURS[0]] * first + [COLOURS[2]] * len(shown),
@@ -58,8 +59,10 @@ def figure(record: BiasAmplification) -> go.Figure:
 
 
 def _largest_terms(record: BiasAmplification) -> list[tuple[int, int]]:
-    """Group and class of the terms of the first measure that are shown: the largest, in their own order."""
-    size = np.abs(record.term[0]).ravel()
+    """Group and class of the terms of the first measure that are shown: the largest, in their own order. Of two classes
+    the second: what one is answered more often, the other is less often."""
+    size = np.abs(record.term[0])
+    size = (np.where(np.arange(len(record.classes)) == 0, np.nan, size) if len(record.classes) == 2 else size).ravel()
     best = np.sort(np.argsort(np.where(np.isnan(size), -1, size), kind="stable")[::-1][:MOST_TERMS])
     return [divmod(int(i), len(record.classes)) for i in best if not np.isnan(size[i])]
 

@@ -19,14 +19,17 @@ def figure(record: DataBias) -> go.Figure:
     to be compared are hollow."""
     titles = ["share of people", *record.rates]
     down, count = -(-len(titles) // 2), len(record.group)
-    height = 130 + down * (70 + 30 * count)
+    height = 150 + down * (70 + 30 * count)
     result = make_subplots(
         down, 2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.05, vertical_spacing=70 / height
     )
     people = ", ".join(f"{n} in {part}" for part, n in zip(record.parts, record.total))
     heading = f"The data by {', '.join(record.features)}: share or rate, 95 % interval; {people}"
     result.update_layout(base(heading, height=height).layout)
-    result.update_layout(margin={"l": 190, "b": 70}, legend={"y": -60 / height, "yanchor": "top"})
+    result.update_layout(margin={"l": 190, "t": 84, "b": 70}, legend={"y": -60 / height, "yanchor": "top"})
+    grid = {"gridcolor": rgba(NEUTRAL, 0.25), "zerolinecolor": rgba(NEUTRAL, 0.25)}
+    result.update_xaxes(**grid)
+    result.update_yaxes(**grid)
     # n of the part with more people
     names = [f"{g} (n = {n})" for g, n in zip(record.group, record.n.max(0))]
     result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6])
@@ -123,13 +126,15 @@ def rows(record: DataBias) -> pd.DataFrame:
 
 
 def says(record: DataBias) -> str:
-    """The surest uneven rate, in whom and by how much; who is too few to be measured; and whether test is like train."""
+    """How labels differ most, in whom and by how much; who is too few to be measured; and whether test is like train."""
     last = len(record.parts) - 1
     few = [f"{g} ({n})" for g, n in zip(record.group, record.n[last]) if n < record.people_needed]
     p = record.p_holm
-    if np.isnan(p).all():
+    if np.isnan(p).all() or not p.size:
         begin = f"No two groups of {record.least} people could be compared in {record.total.sum()} people"
     else:
+        of_labels = (np.arange(len(record.rates)) < record.labels) | (record.labels == 0)
+        p = np.where(of_labels[:, None], p, np.nan)
         sure = p <= max(0.05, float(np.nanmin(p)))
         i, r, f = np.unravel_index(np.where(sure, record.difference, -1.0).argmax(), p.shape)
         top, bottom = (
@@ -140,7 +145,7 @@ def says(record: DataBias) -> str:
         begin = (
             f"{record.rates[r][:1].upper()}{record.rates[r][1:]} in {record.parts[i]}: {top} and {bottom}, "
             f"{'more' if p[i, r, f] < 0.05 else 'no more'} than chance alone gives ({p_value(p[i, r, f])}, Holm over "
-            f"{int((~np.isnan(p)).sum())} comparisons)"
+            f"{int((~np.isnan(record.p_holm)).sum())} comparisons)"
         )
     told = f"{begin}. "
     if few:
