@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import labkit as lk
 from labkit.analyses._predicted import Statement
 from labkit.data import counting
+from labkit.views._static import svg
 
 N = 4000
 
@@ -93,11 +96,26 @@ def test_scores_are_any_numbers(people, tmp_path) -> None:
     assert np.array_equal(s.value, odds.odds) and np.array_equal(s.y, odds.score) and s.has_truth and s.people == N
     assert set(s.group("sex")) == {"female", "male", ""} and "taken as one group" in s.warnings[0]
     assert lk.load(lk.save(s, tmp_path / "s.lk")).digest == s.digest
-    assert f"{N} people" in lk.says(s) and list(lk.rows(s)) == ["odds", "y", "sex"]
+    assert f"Of {N} people half have odds of at most {np.median(odds.odds):.4g} (" in lk.says(s)
+    assert list(lk.rows(s)) == ["odds", "y", "sex"]
     curves = {c.name.partition(" ")[0]: c for c in lk.figure(s).data}
     female = odds.odds[odds.sex == "female"]
     assert curves["female"].x[0] == female.min() and curves["female"].x[-1] == female.max()
     assert lk.Scores.from_frame(odds, score="odds").y is None
+
+
+def test_the_interval_of_a_median_holds_the_median() -> None:
+    generator, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        s = lk.Scores.from_frame(pd.DataFrame({"s": generator.exponential(size=101)}), score="s")
+        low, high = map(float, re.search(r"\(([\d.]+) to ([\d.]+)\)", lk.says(s)).groups())
+        held += low <= np.log(2) <= high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_pictures_are_drawn_without_scripts_too(people) -> None:
+    for record in (without(people), lk.Scores.from_frame(people, score="score", groups=["sex"])):
+        assert "<svg" in svg(lk.figure(record), name="f")
 
 
 @pytest.mark.parametrize(

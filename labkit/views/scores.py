@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from labkit.core.intervals import wilson
 from labkit.records.scores import Scores
 from labkit.views._style import COLOURS, DASHES, base
 
@@ -47,6 +48,12 @@ def rows(record: Scores) -> pd.DataFrame:
 
 
 def says(record: Scores) -> str:
-    """How many scores, their middle and range."""
-    low, middle, high = np.quantile(record.value, [0, 0.5, 1])
-    return f"{len(record)} people have {record.name} from {low:.4g} to {high:.4g}, half of them at most {middle:.4g}."
+    """Where the scores lie: their median with its 95 % interval, the quantiles at the ends of the interval of one half
+    (Woodruff, 1952, doi 10.1080/01621459.1952.10483443), and their range."""
+    n = len(record)
+    low, high = wilson(n / 2, n)
+    below, middle, above = np.quantile(record.value, [low, 0.5, high])
+    return (
+        f"Of {n} people half have {record.name} of at most {middle:.4g} ({below:.4g} to {above:.4g}); scores run from "
+        f"{record.value.min():.4g} to {record.value.max():.4g}."
+    )
