@@ -20,11 +20,11 @@ READS = {
 
 
 def figure(record: Mitigation) -> go.Figure:
-    """Accuracy against disparity on held-out people, one line a method by rising strength, with 95 % intervals both ways.
+    """Accuracy against disparity on held-out people, one line a method by rising strength.
 
-    Stars are rules without any method. A ring is the least discriminatory alternative; the dotted line is the accuracy that
-    the tolerance leaves, the dashed one what equal groups exceed one time in 20. Large marks are on the front, as told on
-    the people to choose by.
+    Stars are rules without any method, a ring is the least discriminatory alternative. Large marks, with 95 % intervals both
+    ways, are on the front, as told on the people to choose by. The dotted line is the accuracy that the tolerance leaves,
+    the dashed one the difference that equal groups exceed one time in 20.
     """
     what = spoken(record.criterion)
     title = f"{what[:1].upper()}{what[1:]} by {record.feature}: disparity and accuracy, {record.n:,} held-out people"
@@ -51,12 +51,17 @@ def _line(result: go.Figure, record: Mitigation, name: str, at: np.ndarray, look
     plain = record.stage[at[0]] == "none"
     x, y = record.disparity[at], record.accuracy[at]
     tint = COLOURS[look % len(COLOURS)]
+    shown = record.front[at] | (at == record.least) | plain
+    wide, tall = (
+        [np.where(shown, getattr(record, name + end)[at], value) for end in ("_low", "_high")]
+        for name, value in (("disparity", x), ("accuracy", y))
+    )
     result.add_scatter(
         x=x,
         y=y,
         mode="markers" if plain or len(at) == 1 else "lines+markers",
-        error_x={**errors(x, record.disparity_low[at], record.disparity_high[at]), "thickness": 0.7},
-        error_y={**errors(y, record.accuracy_low[at], record.accuracy_high[at]), "thickness": 0.7},
+        error_x={**errors(x, *wide), "thickness": 1, "width": 0},
+        error_y={**errors(y, *tall), "thickness": 1, "width": 0},
         marker={
             "color": tint,
             "symbol": "star" if plain else MARKERS[(look // len(COLOURS)) % (len(MARKERS) - 1)],
@@ -95,8 +100,8 @@ def changes(record: Mitigation, point: int | None = None) -> go.Figure:
         1, 2, shared_yaxes=True, horizontal_spacing=0.05,
         subplot_titles=[f"now {record.positive}", f"no longer {record.positive}"],
     )  # fmt: skip
-    result.update_layout(base(f"Whose answer changes: {name}", height=190 + 42 * len(record.group)).layout)
-    result.update_layout(barmode="stack", margin={"l": 180, "b": 90})
+    result.update_layout(base(f"Whose answer changes: {name}", height=230 + 42 * len(record.group)).layout)
+    result.update_layout(barmode="stack", margin={"l": 180, "t": 84, "b": 104}, legend={"y": 0, "yref": "container"})
     ticks = [f"{g} (n = {n:,})" for g, n in zip(record.group, record.n_group)]
     parts = ((record.selected, record.selected_right), (record.deselected, record.deselected_right))
     for col, (changed, right) in enumerate(parts, 1):
@@ -111,11 +116,13 @@ def changes(record: Mitigation, point: int | None = None) -> go.Figure:
                 marker={"color": tint},
                 name=label,
                 showlegend=col == 1,
-                text=[f"{c:.0f}" if c >= 0.5 else "" for c in count],
+                hovertext=[f"{g}: {c:.0f} {label}, of {n:,}" for g, c, n in zip(record.group, count, record.n_group)],
+                hoverinfo="text",
                 row=1,
                 col=col,
             )
-    result.update_xaxes(title_text="people of each 100 of the group", rangemode="tozero")
+    most = max(float(np.nanmax(100 * changed[at] / record.n_group)) for changed, _ in parts)
+    result.update_xaxes(title_text="people of each 100 of the group", range=[0, 1.08 * most or 1.0])
     result.update_yaxes(autorange="reversed")
     return result
 
@@ -160,15 +167,13 @@ def says(record: Mitigation) -> str:
         f"({record.n:,} held-out people; equal groups reach {number(record.null95[0])} one time in 20), with an accuracy of "
         f"{_ends(record, 'accuracy', 0)}."
     )
-    tried = f"{len(record.method) - 1} other rules"
+    tried = f"{len(record.method) - 1} other rules tried"
     if not record.found:
-        return (
-            f"{begin} Of {tried} none with an accuracy within {record.tolerance:g} had less on the people to choose by."
-        )
+        return f"{begin} Of {tried} none that kept within {record.tolerance:g} of that differed less on the people to choose by."
     sure = "" if record.gain_low[at] > 0 else ", which may be chance"
     less = (
-        f" Of {tried} within {record.tolerance:g} of that accuracy, {record.named(at)} had the least on the people to choose by; on "
-        f"others it differs by {_ends(record, 'disparity', at)}, {_ends(record, 'gain', at)} less{sure}."
+        f" Of {tried}, {int(record.affordable.sum()) - 1} kept within {record.tolerance:g} of that accuracy, and of these "
+        f"{record.named(at)} differed least on the people to choose by; on others it differs by {_ends(record, 'disparity', at)}, {_ends(record, 'gain', at)} less{sure}."
     )
     return f"{begin}{less} {_price(record, at)} {_who(record, at)} {_legal(record, at)}"
 
