@@ -47,9 +47,8 @@ def conditional_parity(
             "given = [...] in the plan, or --given: which factors may be taken into account is for people to decide",
         )
     p = subject.predictions(step.split, step.rows)
-    inside = set(given) <= set(p.groups)
-    columns = {} if inside else {"features": subject.people(step.split, step.rows)}
-    return lk.conditional_parity(p, by, given=tuple(given), positive=positive, seed=seed, **columns)
+    data = None if set(given) <= set(p.groups) else subject.people(step.split, step.rows)
+    return lk.conditional_parity(p, by, tuple(given), data=data, positive=positive, seed=seed)
 
 
 def trade_offs(subject: Subject, step: Step, seed: int, *, by: str = EACH, positive: Positive = 1) -> Record:
@@ -81,9 +80,7 @@ def individual_fairness(subject: Subject, step: Step, seed: int, *, positive: Po
 
 
 def flip_test(subject: Subject, step: Step, seed: int, *, by: str = EACH, positive: Positive = 1) -> Record:
-    return lk.flip_test(
-        subject.classifier(), subject.split(step.split, step.rows), by, positive=positive, seed=seed
-    )
+    return lk.flip_test(subject.classifier(), subject.split(step.split, step.rows), by, positive=positive, seed=seed)
 
 
 def counterfactual_fairness(
@@ -139,7 +136,9 @@ def _groups(subject: Subject) -> list[str]:
     """The sensitive features. Refused where the data names none."""
     if not subject.groups:
         instead = "data with group columns"
-        raise Refused(f"groups of people in the data of {subject.name}", "data that names no sensitive feature", instead)
+        raise Refused(
+            f"groups of people in the data of {subject.name}", "data that names no sensitive feature", instead
+        )
     return list(subject.groups)
 
 

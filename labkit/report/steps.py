@@ -173,7 +173,9 @@ def run(subject: Subject, step: Step, seed: int) -> Record:
     """The record that answers a step's question. Refused when it cannot be answered for this subject."""
     if _by(step) == fairness.EACH:
         instead = "data with group columns"
-        raise Refused(f"groups of people in the data of {subject.name}", "data that names no sensitive feature", instead)
+        raise Refused(
+            f"groups of people in the data of {subject.name}", "data that names no sensitive feature", instead
+        )
     return RUNNERS[step.analysis](subject, step, seed, **step.options)
 
 

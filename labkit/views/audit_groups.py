@@ -34,7 +34,7 @@ def figure(record: GroupAudit) -> go.Figure:
         horizontal_spacing=0.04,
         vertical_spacing=60 / height if down > 1 else 0,
     )
-    result.update_layout(base(f"{' and '.join(record.features)}: estimate, 95 % interval, n", height=height).layout)
+    result.update_layout(base(f"{', '.join(record.features)}: estimate, 95 % interval, n", height=height).layout)
     result.update_layout(showlegend=False, margin={"l": 160})
     names = [f"{g} (n = {n})" for g, n in zip(record.group, record.n)]
     result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6])
