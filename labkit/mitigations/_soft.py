@@ -28,22 +28,19 @@ def inequality(share: Tensor, group: Tensor, weight: Tensor, stratum: Tensor | N
     Returns:
         a scalar; its expectation is at least 0.
     """
-    strata = torch.zeros_like(group) if stratum is None else stratum
-    found = [_pairs(share[strata == s], group[strata == s], weight[strata == s]) for s in strata.unique()]
-    # what one class gains the others lose: of two classes each difference is seen twice
-    return torch.cat(found).sum() / 2
-
-
-def _pairs(share: Tensor, group: Tensor, weight: Tensor) -> Tensor:
-    """(pairs, classes) squared differences, each less the variance that its two means have by chance."""
-    codes = group[group >= 0].unique()
-    member = (group[:, None] == codes).to(share) * weight[:, None]
+    groups = int(group.max().clamp_min(0)) + 1
+    cell = (group if stratum is None else stratum * groups + group).masked_fill(group < 0, -1)
+    cells = cell[cell >= 0].unique()
+    member = (cell[:, None] == cells).to(share) * weight[:, None]
+    known = (member > 0).sum(0) > 1
+    cells, member = cells[known], member[:, known]
     total = member.sum(0)
-    known = (total > 0) & ((member > 0).sum(0) > 1)
-    member, total = member[:, known], total[known]
     mean = member.T @ share / total[:, None]
     portion = (member / total).square().sum(0)[:, None]  # 1 / n with equal weights
     spread = (member.T @ share.square() / total[:, None] - mean.square()).clamp_min(0)
-    variance = spread * portion / (1 - portion).clamp_min(1e-6)
-    first, second = torch.triu_indices(len(total), len(total), 1)
-    return (mean[first] - mean[second]).square() - variance[first] - variance[second]
+    chance = spread * portion / (1 - portion).clamp_min(1e-6)
+    first, second = torch.triu_indices(len(cells), len(cells), 1, device=cells.device)
+    alike = cells[first] // groups == cells[second] // groups
+    first, second = first[alike], second[alike]
+    # what one class gains the others lose: of two classes each difference is seen twice
+    return ((mean[first] - mean[second]).square() - chance[first] - chance[second]).sum() / 2
