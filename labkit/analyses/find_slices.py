@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _slices
+from labkit.analyses._chance import by_chance, mean_of, worse
 from labkit.analyses._conditions import columns, conditions, held
 from labkit.analyses._harm import Harm, Worst, difference, first_half, interval, suffered
 from labkit.analyses._measure import Metric
@@ -21,7 +22,6 @@ from labkit.records.scores import Scores
 ASKED = "find_slices"
 SIZES = (30, 100, 300, 1000, 3000)
 POWER = 0.8
-PART = 4_000_000
 
 
 def find_slices(
@@ -124,23 +124,18 @@ def _confirmed(
     harm: Harm, members: np.ndarray, value: np.ndarray, alpha: float, replicates: int, seed: int
 ) -> dict[str, Any]:
     """What people who were not searched say of each slice: (slices, n) members, (n,) what each suffers."""
-    n, count, people = members.sum(1), len(members), len(value)
-    spread = np.sqrt(value.var() * n * (people - n) / max(people - 1, 1))
-    away = members @ (value - value.mean()) if people else np.zeros(0)
-    null = _permuted(harm, members, value, replicates, resampling.stream(seed, ASKED)) - n * value.mean()
-    p = _exact(members, value, n) if harm.rate else np.array([resampling.share_as_large(*v) for v in zip(null.T, away)])
-    p = np.where(n > 0, p, 1.0)
+    n, count = members.sum(1), len(members)
+    chance = by_chance(harm, members, value, replicates, resampling.stream(seed, ASKED))
+    p = worse(members, value) if harm.rate else chance.each
     p_bh = intervals.benjamini_hochberg(p)
     confirmed = p_bh <= alpha
     levels = np.where(confirmed, 1 - 0.05 * confirmed.sum() / max(count, 1), 0.95)
     ends = np.array([interval(harm, value[m], level) for m, level in zip(members, levels)]).reshape(-1, 2)
     apart = np.array([difference(harm, value[m], value[~m], level) for m, level in zip(members, levels)]).reshape(-1, 2)
-    inside, outside = (np.array([_mean(value[m]) for m in side]) for side in (members, ~members))
-    scale = np.where(spread > 0, spread, np.inf)
-    worst = (null / scale).max(1) if count else np.zeros(0)
-    overall = interval(harm, value) if people else (np.nan, np.nan)
+    inside, outside = (np.array([mean_of(value[m]) for m in side]) for side in (members, ~members))
+    overall = interval(harm, value) if len(value) else (np.nan, np.nan)
     return {
-        "overall": _mean(value),
+        "overall": mean_of(value),
         "overall_low": overall[0],
         "overall_high": overall[1],
         "n": n,
@@ -155,37 +150,9 @@ def _confirmed(
         "p_bh": p_bh,
         "p_holm": intervals.holm(p),
         "confirmed": confirmed,
-        "chance95": _mean(value) + np.quantile(worst, 0.95) * spread / np.maximum(n, 1) if count else np.zeros(0),
-        "p_worst": resampling.share_as_large(worst, float((away / scale).max())) if count else np.nan,
+        "chance95": chance.reach,
+        "p_worst": chance.worst,
     }
-
-
-def _mean(value: np.ndarray) -> float:
-    return float(value.mean()) if len(value) else float("nan")
-
-
-def _exact(members: np.ndarray, value: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(slices,) the share of all ways to deal the harmed that deal at least as many to the slice (Fisher, one side)."""
-    from scipy.stats import hypergeom
-
-    return hypergeom.sf(members @ value - 1, len(value), int(value.sum()), n)
-
-
-def _permuted(
-    harm: Harm, members: np.ndarray, value: np.ndarray, replicates: int, generator: np.random.Generator
-) -> np.ndarray:
-    """(replicates, slices): the sum over each slice when what people suffer is dealt to them at random."""
-    if not len(members):
-        return np.zeros((replicates, 0))
-    if harm.rate:
-        kinds, code = np.unique(members.T, axis=0, return_inverse=True)
-        size = np.bincount(code.ravel(), minlength=len(kinds))
-        hits = np.bincount(code.ravel(), value, len(kinds))
-        table = np.column_stack([hits, size - hits]).astype(np.int64)
-        return resampling.permuted_tables(table, replicates, generator)[:, :, 0] @ kinds
-    batch = max(1, PART // len(value))
-    sizes = [min(batch, replicates - done) for done in range(0, replicates, batch)]
-    return np.concatenate([generator.permuted(np.tile(value, (b, 1)), axis=1) @ members.T for b in sizes])
 
 
 def _power(
@@ -196,11 +163,8 @@ def _power(
 
     tail = min(float(ndtr(-found.needed)), alpha / max(len(found.sets), 1))
     sizes = np.array([s for s in SIZES if s <= len(value) / 2])
-    return {
-        "detectable": _detectable(harm, n, value, tail),
-        "sizes": sizes,
-        "missed": _detectable(harm, sizes, value, tail),
-    }
+    both = _detectable(harm, np.concatenate([n, sizes]), value, tail)
+    return {"detectable": both[: len(n)], "sizes": sizes, "missed": both[len(n) :]}
 
 
 def _detectable(harm: Harm, n: np.ndarray, value: np.ndarray, tail: float) -> np.ndarray:

@@ -80,11 +80,12 @@ class Slices(Record):
 
     @property
     def worst(self) -> int:
-        """The confirmed slice that is furthest from the rest; without one the slice of the smallest p; -1 without any."""
+        """The slice that is surest to be far from the rest: the highest lower end, of a confirmed one where there is one;
+        -1 without any slice."""
         if not len(self.slice):
             return -1
-        return (
-            int(np.where(self.confirmed, self.difference, -np.inf).argmax())
-            if self.confirmed.any()
-            else int(self.p.argmin())
+        return int(
+            np.where(
+                self.confirmed | ~self.confirmed.any(), np.nan_to_num(self.difference_low, nan=-np.inf), -np.inf
+            ).argmax()
         )

@@ -49,7 +49,7 @@ def figure(record: Slices) -> go.Figure:
             layer="below",
         )
     mark(result, record.overall, count, "dash")
-    sure = record.confirmed[order].astype(bool)
+    sure = record.confirmed[order]
     _points(result, record, order[sure], at[sure], "confirmed, on people not searched", COLOURS[1])
     _points(result, record, order[~sure], at[~sure], "not confirmed", NEUTRAL)
     result.add_scatter(
@@ -83,8 +83,8 @@ def _points(result: go.Figure, record: Slices, rows: np.ndarray, at: np.ndarray,
 
 
 def _order(record: Slices) -> np.ndarray:
-    """The confirmed first, the furthest from the rest on top; then by p."""
-    return np.lexsort((record.p, np.where(record.confirmed, -record.difference, 0), ~record.confirmed.astype(bool)))
+    """The confirmed first, the surest to be far from the rest on top."""
+    return np.lexsort((-record.difference_low, ~record.confirmed))
 
 
 def _folded(text: str) -> str:
