@@ -120,7 +120,7 @@ def test_permutations_follow_the_exact_distribution() -> None:
 def test_a_gap_that_the_factor_makes_is_no_gap_and_a_planted_one_is_found() -> None:
     """Four groups who differ in a factor that alone decides; then one of them is treated otherwise within it."""
     generator, false_alarms, uneven, found = np.random.default_rng(3), 0, 0, 0
-    for seed in range(40):
+    for seed in range(25):
         group = generator.integers(0, 4, 1500)
         factor = generator.binomial(3, 0.2 + 0.15 * group)
         chance = np.array([0.1, 0.3, 0.5, 0.8])[factor]
@@ -130,7 +130,7 @@ def test_a_gap_that_the_factor_makes_is_no_gap_and_a_planted_one_is_found() -> N
         uneven += np.nanmin(intervals.holm(sound.p_homogeneity)) < 0.05
         planted = np.clip(chance - 0.15 * (group == 3), 0, 1)
         found += np.nanmin(parity(frame.assign(label=generator.binomial(1, planted)), seed=seed).p_family) < 0.05
-    assert false_alarms <= 5 and uneven <= 6 and found >= 34
+    assert false_alarms <= 4 and uneven <= 4 and found >= 21
 
 
 def test_numbers_come_from_a_table_in_bands_and_the_metric_may_be_any_proportion() -> None:
@@ -160,7 +160,8 @@ def test_strata_without_overlap_are_counted_out_and_unknown_people_too() -> None
     w = list(record.group).index("women")
     assert record.unknown == 4 and record.left_out[w] == 70
     assert record.adjusted[w] == pytest.approx(20 / 50 - 26 / 56)
-    assert "70 people are in strata" in lk.says(record)
+    assert record.apart(w) == ["B", "C"]
+    assert "70 people are in strata where only one of the two groups is (B, C)" in lk.says(record)
     apart = parity(people(men=[(30, 60), (0, 0)], women=[(0, 0), (25, 50)]))
     assert apart.status == "not_measured" and "strata in which both are" in lk.says(apart)
     small = parity(people(men=[(30, 60)], women=[(5, 9)]))

@@ -122,12 +122,12 @@ def test_rising_rates_are_met_alike_by_both_ways_of_looking() -> None:
 
 def test_equal_base_rates_force_nothing() -> None:
     said, alarms = [], 0
-    for seed in range(12):
+    for seed in range(8):
         record = trade(people({"a": 0.4, "b": 0.4}, 400, seed), seed=seed, replicates=100)
         said.append(record.base_p < 0.05)
         r = record.equal.index("precision")
         alarms += int((record.gap[r, 1:4] > record.null95[r, 1:4]).any())
-    assert sum(said) <= 2 and alarms <= 4
+    assert sum(said) <= 2 and alarms <= 3
     record = trade(people({"a": 0.4, "b": 0.4}, 600, 1))
     assert "forces a trade-off" in lk.says(record) and "not shown" in lk.says(record)
     (found,) = lk.check(record)
@@ -180,12 +180,12 @@ def test_the_interval_of_a_forced_gap_covers_the_populations() -> None:
     whole = trade(people({"a": 0.6, "b": 0.35}, 250_000, 99), replicates=100)
     covered = np.zeros(2)
     asked = [("one threshold", "true_positive_rate"), ("true_positive_rate + false_positive_rate", "precision")]
-    for seed in range(15):
+    for seed in range(10):
         record = trade(people({"a": 0.6, "b": 0.35}, 800, seed), seed=seed, replicates=100)
         for i, (equal, metric) in enumerate(asked):
             r, m = record.equal.index(equal), record.metrics.index(metric)
             covered[i] += record.gap_low[r, m] <= cell(whole, equal, metric) <= record.gap_high[r, m]
-    assert (covered >= 12).all()
+    assert (covered >= 8).all()
 
 
 def test_small_groups_are_left_out_by_name_and_counted_rows_count() -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 # A level that all groups shall have is sought among so many.
-GRID = 64
+GRID = 48
 # Parts of draws make arrays of at most so many numbers, which a processor's cache holds.
 PART = 400_000
 # Rates that never fall as more are taken; where one stands still, the cut before or after the stretch is better.

@@ -58,7 +58,6 @@ def trade_offs(
     fit = (n >= least) & (np.minimum(positives, n - positives) >= least_of)
     chosen = np.flatnonzero(fit)
     about: dict[str, Any] = {
-        "provenance": statement.provenance(),
         "warnings": p.warnings,
         "positive": p.classes[index],
         "feature": groups.name,
@@ -69,17 +68,21 @@ def trade_offs(
         "metrics": CRITERIA,
     }
     if len(chosen) < 2:
-        return TradeOffs(status="not_measured", reason=_reason(groups, least, least_of), **about, **_nothing())
+        reason = _reason(groups, least, least_of)
+        made = statement.provenance()
+        return TradeOffs(provenance=made, status="not_measured", reason=reason, **about, **_nothing())
     scores, table = _table(p, index, groups, chosen, truth)
     streams = {k: resampling.stream(seed, ASKED, groups.name, k) for k in ("bootstrap", "null")}
     drawn = _bootstrap(table, replicates, streams["bootstrap"])
     flat = table.reshape(len(chosen), -1)
     null = resampling.permuted_tables(flat, replicates, streams["null"]).reshape(-1, *table.shape)
+    matrix = _matrix(table, drawn, null, scores)
     return TradeOffs(
-        **about,
+        provenance=statement.provenance(),
         group=np.array([groups.groups[g] for g in chosen]),
+        **about,
         **_base(n[chosen], positives[chosen], null),
-        **_matrix(table, drawn, null, scores),
+        **matrix,
     )
 
 

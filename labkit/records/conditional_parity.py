@@ -91,6 +91,10 @@ class ConditionalParity(Record):
         found[self.reference] = np.nan
         return found
 
+    def apart(self, g: int) -> list[str]:
+        """The strata that hold people of a group or of the reference, and nobody of the other of the two."""
+        return self.stratum[(self.cell_of[g] > 0) != (self.cell_of[self.reference] > 0)].tolist()
+
     @property
     def surest(self) -> int:
         """The compared group whose adjusted difference is least like chance; -1 where none is compared."""

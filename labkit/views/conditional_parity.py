@@ -13,6 +13,7 @@ from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
 
 STRATA = 16  # so many are drawn, those with most people; the table has all
+NAMED = 3  # strata without overlap that a sentence names
 KINDS = ("crude", "adjusted")
 
 
@@ -148,7 +149,9 @@ def says(record: ConditionalParity) -> str:
     if record.p_homogeneity[g] < 0.05:
         said += f" It is not the same in all strata ({p_value(record.p_homogeneity[g])})."
     if record.left_out[g]:
-        said += f" {record.left_out[g]:.0f} people are in strata where only one of the two groups is, and are left out."
+        names = record.apart(g)
+        some = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        said += f" {record.left_out[g]:.0f} people are in strata where only one of the two groups is ({some}), and are left out."
     if record.association > record.association95:
         said += (
             f" {_title(given)} and {record.feature} go together (Cramer's V {record.association:.2f}): if the bias already "

@@ -142,7 +142,7 @@ def says(record: TradeOffs) -> str:
         f"equal true and false positive rates."
     )
     for name, metric, how in (
-        ("precision", "false_positive_rate", "Thresholds that make precision equal leave"),
+        ("precision", "false_positive_rate", "Thresholds that make precision equal, chosen on these people, leave"),
         ("precision + true_positive_rate", "false_positive_rate", "Equal precision and true positive rate imply"),
     ):
         if name in record.equal:
