@@ -188,11 +188,13 @@ class Judges:
             rows = np.arange(len(cells))
             design[rows, group * 4 + truth * 2], design[rows, group * 4 + truth * 2 + 1] = 1 - chance, chance
             for weight, into in ((drawn, apart), (counts[None], now)):
-                into.append(self.criterion.disparity((weight @ design).reshape(-1, self.groups, 4)[:, self.ranked]))
-        value = float(now[0][0] - now[1][0])
-        low, high = resampling.bias_corrected(apart[0] - apart[1], value)
-        same = bool((one == other).all())
-        return {"gain": value, "gain_low": 0.0 if same else low, "gain_high": 0.0 if same else high}
+                values = self.criterion.values((weight @ design).reshape(-1, self.groups, 4)[:, self.ranked])
+                into.append((values[..., :, None] - values[..., None, :]).reshape(len(weight), -1))
+        values = np.concatenate(now)
+        low, high = resampling.between_largest(np.stack(apart, 1), values)
+        if (one == other).all():
+            low = high = 0.0
+        return {"gain": float(values[0].max() - values[1].max()), "gain_low": low, "gain_high": high}
 
     def _changed(self, chance: np.ndarray, before: np.ndarray) -> dict[str, np.ndarray]:
         """People of each group who are answered otherwise than by the reference, by direction, and who of them rightly."""
