@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _examples, _told
+from labkit.analyses._alike import Neighbors, neighbors
 from labkit.analyses._grouping import Grouping, grouping
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.analyses.predict import row_hashes
-from labkit.core import inequality, progress, resampling
+from labkit.core import inequality, intervals, resampling
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.records.individual_fairness import IndividualFairness
@@ -20,8 +18,8 @@ from labkit.records.predict import Predictions
 
 ASKED = "individual_fairness"
 NAN = float("nan")
-# Draws of people are made in parts of at most so many numbers; vectors to compare people by hold at most so many.
-PART, NUMBERS = 4_000_000, 20_000_000
+# Draws of people are made in parts of at most so many numbers.
+PART = 4_000_000
 
 
 def individual_fairness(
@@ -97,16 +95,6 @@ def _positive(p: Predictions, positive: int | str | None, features: Split | None
     return positive_class(ASKED, p, positive)
 
 
-@dataclass(frozen=True, eq=False)
-class _Neighbors:
-    """Whose neighbours were looked up (positions), and who they are: (asked, k) positions."""
-
-    asked: np.ndarray
-    place: np.ndarray
-    space: str
-    left_out: tuple[str, ...]
-
-
 def _consistency(
     p: Predictions,
     split: Split | None,
@@ -127,7 +115,7 @@ def _consistency(
     found["group_asked"] = np.zeros(size, np.int64)
     if split is None:
         return found
-    near = _neighbors(p, split, groups, k, with_self, rows, resampling.stream(seed, ASKED, "rows"), warnings)
+    near = neighbors(ASKED, p, split, groups, k, with_self, rows, resampling.stream(seed, ASKED, "rows"), warnings)
     starts = np.cumsum([0] + [len(g.groups) for g in groups])
     member = np.zeros((len(near.asked), 1 + size))
     member[:, 0] = 1
@@ -142,6 +130,9 @@ def _consistency(
         list(_drawn(near, alike, member, len(p), replicates, resampling.stream(seed, ASKED, "draws")))
     )
     ends = np.array([resampling.bias_corrected(d, float(v)) for d, v in zip(draws.T, value)]).clip(0, 1)
+    # where all neighbours are alike, draws of them cannot tell how sure that is: then as for so many people
+    same = np.flatnonzero(value == 1)
+    ends[same] = np.column_stack(intervals.wilson(member.sum(0)[same], member.sum(0)[same]))
     null = np.concatenate(list(_at_random(near, p.label, replicates, resampling.stream(seed, ASKED, "null"))))
     found |= {"consistency": float(value[0]), "low": float(ends[0, 0]), "high": float(ends[0, 1])}
     found |= {"null_mean": float(null.mean()), "null95": float(np.quantile(null, 0.95))}
@@ -151,71 +142,8 @@ def _consistency(
     return found | {"space": near.space, "left_out": near.left_out}
 
 
-def _neighbors(
-    p: Predictions,
-    split: Split,
-    groups: Sequence[Grouping],
-    k: int,
-    with_self: bool,
-    rows: int,
-    generator: np.random.Generator,
-    warnings: list[str],
-) -> _Neighbors:
-    from sklearn.neighbors import NearestNeighbors
-
-    if not isinstance(split, Split):
-        raise Refused(ASKED, f"a {type(split).__name__} as features", "a Split, such as data.test")
-    same = len(split) == len(p) and (p.row is None or np.array_equal(row_hashes(split.x), p.row))
-    if not same:
-        raise Refused(
-            ASKED, f"{len(split)} rows of inputs for {len(p)} predictions", "the inputs of the same people, in order"
-        )
-    if not 1 <= k < len(p) or rows < 1:
-        raise Refused(
-            f"{ASKED} with k={k}, rows={rows}", f"{len(p)} people", "one neighbour or more, fewer than people"
-        )
-    split, left_out = _without(split, groups)
-    space, vectors = _examples.input_space(split)
-    width = max(len(split.schema.vocabulary), int(np.prod(split.schema.shape)))
-    among = np.arange(len(p))
-    if split.schema.modality != "tabular" and len(p) * width > NUMBERS:
-        among = np.sort(generator.permutation(len(p))[: max(k + 1, NUMBERS // width)])
-        warnings.append(f"neighbours are looked for among {len(among)} of {len(p)} people")
-    encoded = vectors(split.x[among])
-    asked = np.sort(generator.permutation(len(among))[:rows])
-    progress.step(f"{ASKED}: neighbours", 0, 1)
-    near = NearestNeighbors(n_neighbors=k + (not with_self), n_jobs=1).fit(encoded)
-    place = near.kneighbors(encoded[asked], return_distance=False)
-    if not with_self:
-        # a person whose copies stand before is not among the first k + 1: then the last goes
-        own = place == asked[:, None]
-        own[~own.any(1), -1] = True
-        place = place[~own].reshape(len(asked), k)
-    return _Neighbors(among[asked], among[place], space, left_out)
-
-
-def _without(split: Split, groups: Sequence[Grouping]) -> tuple[Split, tuple[str, ...]]:
-    """A table without its sensitive columns and those that determine a group, holes at the column's mean."""
-    if split.schema.modality != "tabular":
-        return split, ()
-    features = split.schema.features
-    own = {name.strip().casefold() for g in groups for name in g.name.split(" & ")}
-    gone = np.array([f.name.strip().casefold() in own for f in features])
-    for g in groups:
-        known = g.code >= 0
-        gone |= np.array([bool(known.any() and _told.tells(c[known], g.code[known])) for c in split.x.T])
-    if gone.all():
-        raise Refused(ASKED, "a table of sensitive columns alone", "other inputs to compare people by")
-    x = split.x[:, ~gone]
-    if np.isnan(x).any():
-        x = np.where(np.isnan(x), np.nan_to_num(np.nanmean(x, axis=0)), x)
-    kept = tuple(f for f, out in zip(features, gone) if not out)
-    schema = replace(split.schema, features=kept, shape=(len(kept),))
-    return replace(split, x=x, schema=schema), tuple(f.name for f, out in zip(features, gone) if out)
-
-
 def _drawn(
-    near: _Neighbors, alike: np.ndarray, member: np.ndarray, n: int, replicates: int, generator: np.random.Generator
+    near: Neighbors, alike: np.ndarray, member: np.ndarray, n: int, replicates: int, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Consistency of people drawn with replacement, as often as each is drawn, among neighbours drawn likewise."""
     size = max(1, PART // max(alike.size, n))
@@ -231,7 +159,7 @@ def _drawn(
 
 
 def _at_random(
-    near: _Neighbors, label: np.ndarray, replicates: int, generator: np.random.Generator
+    near: Neighbors, label: np.ndarray, replicates: int, generator: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Consistency when the answers are dealt at random to people."""
     size = max(1, PART // max(near.place.size, len(label)))
