@@ -146,7 +146,7 @@ def _cells(
     return cells.counts().reshape(shape), found[0].reshape(shape), found[1].reshape(shape)
 
 
-def _counted(hits: np.ndarray, of: np.ndarray, reference: int, least: int) -> dict[str, np.ndarray]:
+def _counted(hits: np.ndarray, of: np.ndarray, reference: int, least: int) -> dict[str, Any]:
     """The crude rates, their differences and ratios to the reference's, and what each stratum shows."""
     all_hits, all_of = hits.sum(1), of.sum(1)
     rate = np.divide(all_hits, all_of, out=np.full(len(hits), np.nan), where=all_of > 0)
@@ -195,7 +195,7 @@ def _adjusted(
     }
 
 
-def _association(people: np.ndarray, replicates: int, generator: np.random.Generator) -> dict[str, float]:
+def _association(people: np.ndarray, replicates: int, generator: np.random.Generator) -> dict[str, Any]:
     """Cramer's V of groups and strata, and what it is when people change groups."""
     table = people[people.sum(1) > 0][:, people.sum(0) > 0]
     if min(table.shape) < 2:

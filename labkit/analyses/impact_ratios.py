@@ -74,11 +74,7 @@ def impact_ratios(
         progress.step(ASKED, i, len(sets))
         parts.append(_one(one, hit, exclude, replicates, resampling.stream(seed, ASKED, one.name)))
     progress.step(ASKED, len(sets), len(sets))
-    found = {k: np.concatenate([part[k] for part in parts]) for k, v in parts[0].items() if isinstance(v, np.ndarray)}
-    starts = np.cumsum([0] + [len(s.groups) for s in sets])[:-1]
-    each = {k: np.array([part[k] for part in parts]) for k, v in parts[0].items() if not isinstance(v, np.ndarray)}
-    for k in ("reference", "least_category"):
-        each[k] = np.where(each[k] >= 0, each[k] + starts, -1)
+    found, each = _joined(parts, [len(s.groups) for s in sets])
     nothing = not (each["least_category"] >= 0).any()
     return ImpactRatios(
         provenance=statement.provenance(),
@@ -101,6 +97,17 @@ def impact_ratios(
         **each,
         **found,
     )
+
+
+def _joined(parts: Sequence[dict[str, Any]], sizes: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sets put together: arrays over all categories, and over the sets, whose indices count all categories."""
+    arrays = [k for k, v in parts[0].items() if isinstance(v, np.ndarray)]
+    found = {k: np.concatenate([part[k] for part in parts]) for k in arrays}
+    each = {k: np.array([part[k] for part in parts]) for k in parts[0] if k not in arrays}
+    starts = np.cumsum([0, *sizes])[:-1]
+    for k in ("reference", "least_category"):
+        each[k] = np.where(each[k] >= 0, each[k] + starts, -1)
+    return found, each
 
 
 def _outcome(p: Predictions | Scores, positive: int | str | None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -140,7 +147,7 @@ def _over_highest(rate: np.ndarray) -> np.ndarray:
 
 def _beside(hits: np.ndarray, n: np.ndarray, fit: np.ndarray, top: int) -> dict[str, np.ndarray]:
     """Each category against the reference: ratio, difference, exact test, and what single selections would do."""
-    names = ("ratio", "ratio_low", "ratio_high", "difference", "difference_low", "difference_high")
+    names: tuple[str, ...] = ("ratio", "ratio_low", "ratio_high", "difference", "difference_low", "difference_high")
     names += ("p", "deviations", "lacking", "lacking_fifths", "one_more")
     part = {k: np.full(len(n), NAN) for k in names} | {"turns": np.zeros(len(n), bool)}
     if top < 0:
@@ -153,7 +160,8 @@ def _beside(hits: np.ndarray, n: np.ndarray, fit: np.ndarray, top: int) -> dict[
     part["difference_low"][others], part["difference_high"][others] = intervals.newcombe(h, m, s, t)
     for k, own in (("ratio", 1.0), ("difference", 0.0)):
         part[f"{k}_low"][top] = part[f"{k}_high"][top] = own
-    part["p"][others] = [resampling.exact_difference(hits[[g, top]], n[[g, top]]) for g in others]
+    pairs = [np.array([g, top]) for g in others]
+    part["p"][others] = [resampling.exact_difference(hits[pair], n[pair]) for pair in pairs]
     together = (h + s) / (m + t)
     spread = np.sqrt(together * (1 - together) * (1 / m + 1 / t))
     part["deviations"][others] = np.divide(h / m - s / t, spread, out=np.zeros(len(h)), where=spread > 0)

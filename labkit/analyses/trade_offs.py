@@ -94,7 +94,14 @@ def _reason(groups: Grouping, least: int, least_of: int) -> str:
 
 
 def _nothing() -> dict[str, Any]:
-    shapes = {"group": (0,), "n": (0,), "positives": (0,), "base_rate": (0,), "base_low": (0,), "base_high": (0,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "group": (0,),
+        "n": (0,),
+        "positives": (0,),
+        "base_rate": (0,),
+        "base_low": (0,),
+        "base_high": (0,),
+    }
     shapes |= dict.fromkeys(("by_thresholds", "by_algebra"), (0,))
     shapes |= {f"{k}{end}": (0,) for k in ("accuracy", "cost") for end in ("", "_low", "_high")}
     shapes |= {"value": (0, len(CRITERIA), 0), "threshold": (0, 0), "null95": (0, len(CRITERIA))}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from labkit.core.method import Range
 from labkit.core.words import number, p_value, spoken
@@ -26,7 +26,9 @@ def conditional_disparity(
         if g == record.reference:
             continue
         subject = f"{spoken(record.metric)} of {group} given {given}"
-        about = dict(check="conditional_disparity", subject=subject, n=int(record.of[[g, record.reference]].sum()))
+        about: dict[str, Any] = dict(
+            check="conditional_disparity", subject=subject, n=int(record.of[[g, record.reference]].sum())
+        )
         about |= dict(
             criterion=f"adjusted difference at most {tolerance:g}", thresholds=dict(tolerance=tolerance, alpha=alpha)
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from labkit.core.words import number, p_value
 from labkit.records.finding import Finding, FindingStatus
@@ -22,7 +23,7 @@ def impact_ratio_tables(record: ImpactRatios) -> Iterable[Finding]:
         few = [f"{record.category[c]} ({record.n[c]} people)" for c in dict.fromkeys((low, top)) if record.small[c]]
         turns = bool(record.turns[low])
         status: FindingStatus = "inconclusive" if few or turns else "info"
-        found = dict(
+        found: dict[str, Any] = dict(
             estimate=float(record.ratio[low]), low=float(record.ratio_low[low]), high=float(record.ratio_high[low])
         )
         exact = "all rates are equal" if low == top else f"exact {p_value(record.p[low])}"

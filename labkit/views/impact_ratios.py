@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -93,7 +95,7 @@ def _band(result: go.Figure, low: float, lines: np.ndarray) -> None:
     result.add_shape(type="rect", **box, fillcolor=rgba(NEUTRAL, 0.18), line={"width": 0}, layer="below")
 
 
-def _hover(record: ImpactRatios, c: int) -> str:
+def _hover(record: ImpactRatios, c: Any) -> str:
     ends = number(record.ratio[c], record.ratio_low[c], record.ratio_high[c])
     exact = "the reference" if np.isnan(record.p[c]) else p_value(record.p[c])
     return f"{record.category[c]}: {ends}, {record.hits[c]} of {record.n[c]}, {exact}"
