@@ -32,7 +32,7 @@ def margin(score: np.ndarray, positive: int) -> np.ndarray:
 def dealt(chance: np.ndarray, score: np.ndarray, positive: int) -> np.ndarray:
     """(n, classes) the positive answer with these chances, and the likeliest other answer with the rest."""
     rest = np.where(np.arange(score.shape[1]) == positive, -np.inf, score)
-    found = np.zeros(score.shape)
+    found, chance = np.zeros(score.shape), np.clip(chance, 0, 1)  # mixtures may miss 0 and 1 by rounding
     found[np.arange(len(score)), rest.argmax(1)] = 1 - chance
     found[:, positive] = chance
     return found
