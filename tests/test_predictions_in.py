@@ -285,6 +285,23 @@ def test_files_that_are_no_table_are_refused(tmp_path, file) -> None:
         lk.data.count_predictions(tmp_path / file, y="y", label="label")
 
 
+def test_a_packed_file_that_is_damaged_is_refused(people, tmp_path) -> None:
+    path = tmp_path / "p.csv.gz"
+    people.to_csv(path, index=False)
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:3000] + bytes(200) + whole[3200:]):
+        path.write_bytes(damaged)
+        with pytest.raises(lk.Refused):
+            lk.data.count_predictions(path, **ASKED)
+
+
+def test_what_is_told_of_groups_counts_people(people, tmp_path, small_parts) -> None:
+    path = tmp_path / "p.parquet"
+    people.assign(sex=people.sex.where(people.id % 4 > 0, "None")).to_parquet(path)
+    told = lk.data.count_predictions(path, **ASKED).warnings
+    assert "sex: 1000 people have the text 'None', taken as a group and not as unknown" in told
+
+
 @pytest.mark.parametrize("text", ["y,label\n0,1\n0,1,1\n", "y,y,label\n0,1,1\n", "y,,label\n0,1,1\n", "y,label\n"])
 def test_tables_whose_columns_would_shift_are_refused(tmp_path, text) -> None:
     (tmp_path / "p.csv").write_text(text)

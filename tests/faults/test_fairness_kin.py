@@ -173,6 +173,15 @@ def test_f05_missing_values_are_refused_with_where_they_are(missing) -> None:
             read(holed)
 
 
+def test_f05_f11_a_nan_beside_nulls_is_missing_too() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    nan = pd.Series(pd.arrays.ArrowExtensionArray(pyarrow.chunked_array([[0.0, float("nan"), None, 1.0] * (N // 4)])))
+    assert nan.isna().sum() == N // 4, "pandas counts the nulls alone"
+    with pytest.raises(lk.Refused, match="500 of 1000 values of 'fair' are missing"):
+        read(PEOPLE.assign(fair=nan))
+    assert set(read(PEOPLE.assign(group=nan)).group("group")) == {"0", "1", ""}
+
+
 def test_f06_whatever_gives_one_answer_is_not_called_fair() -> None:
     for frame, more in (
         (PEOPLE.assign(fair=1), {"label": "fair"}),
