@@ -76,7 +76,7 @@ def error_cohorts(subject: Subject, step: Step, seed: int) -> Record:
 
 def individual_fairness(subject: Subject, step: Step, seed: int, *, positive: Positive = 1) -> Record:
     p, people = subject.predictions(step.split, step.rows), subject.people(step.split, step.rows)
-    return lk.individual_fairness(p, people, positive=positive, seed=seed)
+    return lk.individual_fairness(p, people, by=_groups(subject), positive=positive, seed=seed)
 
 
 def flip_test(subject: Subject, step: Step, seed: int, *, by: str = EACH, positive: Positive = 1) -> Record:
@@ -98,8 +98,7 @@ def counterfactual_fairness(
             "no graph of what causes what",
             "graph = {...} in the plan: it is an assumption that somebody must state",
         )
-    data = subject.dataset()
-    return lk.counterfactual_fairness(subject.classifier(), data, by, graph=graph, positive=positive, seed=seed)
+    return lk.counterfactual_fairness(subject.classifier(), subject.dataset(), by, graph, positive=positive, seed=seed)
 
 
 def gap_decomposition(subject: Subject, step: Step, seed: int, *, by: str = EACH, positive: Positive = 1) -> Record:
@@ -111,8 +110,8 @@ def gap_decomposition(subject: Subject, step: Step, seed: int, *, by: str = EACH
 def explanation_disparity(
     subject: Subject, step: Step, seed: int, *, by: str = EACH, method: str = "integrated_gradients"
 ) -> Record:
-    split = subject.split(step.split, step.rows)
-    return lk.explanation_disparity(subject.classifier(), split, by, method=method, seed=seed)
+    split, background = subject.split(step.split, step.rows), subject.dataset().background()
+    return lk.explanation_disparity(subject.classifier(), split, by, method, background=background, seed=seed)
 
 
 def mitigate(
