@@ -91,7 +91,8 @@ def bias_amplification(
     unknown = int((~known).sum())
     warnings += [f"{unknown} of {len(known)} people have no known {feature.name}"] * (unknown > 0)
     columns = {k: [part[k] for part in found] for k in found[0]}
-    words = {k: tuple(columns.pop(k)) for k in ("direction", "reference")}
+    measures: dict[str, Any] = {k: tuple(columns.pop(k)) for k in ("direction", "reference")}
+    measures |= {k: np.array(v) for k, v in columns.items()}
     return BiasAmplification(
         provenance=statement.provenance(),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -103,8 +104,7 @@ def bias_amplification(
         people=sides["A->T"].base.astype(np.int64),
         runs=len(given),
         replicates=replicates,
-        **words,  # type: ignore[arg-type]
-        **{k: np.array(v) for k, v in columns.items()},
+        **measures,
     )
 
 

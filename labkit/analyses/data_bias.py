@@ -89,7 +89,8 @@ def data_bias(
         raise Refused(f"{ASKED} within {within}", f"{len(labels)} classes looked at", "positive= with one of them")
     parts: list[_Part] = []
     for name, p in each.items():
-        split = splits[name] if isinstance(splits[name], Split) else None
+        given = splits[name]
+        split = given if isinstance(given, Split) else None
         train, usual = (parts[0].p, parts[0].split) if parts else (None, split)
         parts.append(_Part(name, p, split, traits(p, split, labels, train, usual)))
     features = [_feature(parts, b, reference) for b in by]
@@ -101,7 +102,7 @@ def data_bias(
         for key, value in _part(part, i, features, starts, rates, within, replicates, least, seed).items():
             found.setdefault(key, []).append(value)
     progress.step(ASKED, len(parts), len(parts))
-    tables = {k: np.array(v) for k, v in found.items()}
+    tables: dict[str, Any] = {k: np.array(v) for k, v in found.items()}
     share = np.concatenate([_shares(f, b, reference) for f, b in zip(features, by)])
     owner = np.repeat(np.arange(len(features)), [len(f.groups) for f in features])
     return DataBias(

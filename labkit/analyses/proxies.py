@@ -85,7 +85,10 @@ def proxies(
     if folds < 2 or permutations < 5 or rows < 10 * folds:
         given = f"folds={folds}, permutations={permutations}, rows={rows}"
         raise Refused(ASKED, given, "two folds, five permutations and ten rows a fold, or more")
-    options = {"by": by, "together": None if together is None else {k: list(v) for k, v in together.items()}}
+    options: dict[str, Any] = {
+        "by": by,
+        "together": None if together is None else {k: list(v) for k, v in together.items()},
+    }
     options |= {"layer": layer, "rows": rows, "folds": folds, "permutations": permutations, "least": least}
     about = {name: split.describe() for name, split in splits.items()}
     sources = next(iter(about.values())) if len(about) == 1 else about
@@ -119,9 +122,11 @@ def proxies(
         for key, value in run_part.items():
             made.setdefault(key, []).append(value)
     learners, place = made.pop("learners")[0], made.pop("layer")[0]
-    tables = {k: np.array(v, float if k not in ("n", "n_fit", "count") else int) for k, v in made.items()}
+    tables: dict[str, Any] = {
+        k: np.array(v, float if k not in ("n", "n_fit", "count") else int) for k, v in made.items()
+    }
     empty = np.zeros((len(parts), 0, len(targets)))
-    single = {k: tables.pop(k, empty) for k in ("column_auc", "column_low", "column_high")}
+    single: dict[str, Any] = {k: tables.pop(k, empty) for k in ("column_auc", "column_low", "column_high")}
     column_p = tables.pop("column_p", empty[:, :, 0])
     tables["importance_p"] = intervals.holm(tables["importance_p"])
     provenance = run.provenance()

@@ -45,11 +45,13 @@ def even_data(
             top, bottom = (record.group[a[i, r, f]] for a in (record.highest, record.lowest))
             says = (
                 f"{subject}: {number(value, low, high)} between {top} and {bottom}; groups made at random reach "
-                f"{record.null95[i, r, f]:.2g} one time in 20 ({p_value(record.p_holm[i, r, f])} after Holm's correction)."
+                f"{record.null95[i, r, f]:.2g} one time in 20 ({p_value(float(record.p_holm[i, r, f]))} after Holm's correction)."
             )
             if record.within and r == 0 and not np.isnan(record.adjusted_difference[i, f]):
-                ends = (a[i, f] for a in (record.adjusted_difference, record.adjusted_low, record.adjusted_high))
-                says += f" At equal {record.within}: {number(*map(float, ends))}."
+                gap, least, most = (
+                    float(a[i, f]) for a in (record.adjusted_difference, record.adjusted_low, record.adjusted_high)
+                )
+                says += f" At equal {record.within}: {number(gap, least, most)}."
             if status == "info":
                 says += " The larger a group, the more of its people look alike in few columns."
             if r < record.labels and beyond:

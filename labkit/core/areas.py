@@ -18,7 +18,7 @@ def placements(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (ranks[:m] - rankdata(positive)) / n, 1 - (ranks[m:] - rankdata(negative)) / m
 
 
-def difference(y: np.ndarray, score: np.ndarray, others: Sequence[np.ndarray]) -> tuple[float, float]:
+def difference(y: np.ndarray, score: np.ndarray, others: Sequence[np.ndarray] | np.ndarray) -> tuple[float, float]:
     """The area of one score less the mean area of others, and its standard error.
 
     E. DeLong, D. DeLong and D. Clarke-Pearson, 1988, doi 10.2307/2531595: scores of the same examples are correlated, so

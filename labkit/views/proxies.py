@@ -157,7 +157,9 @@ def says(record: Proxies) -> str:
         told += f" Left out: {', '.join(found)}."
     if sure and len(record.features):
         f = int(record.importance[i, :, t].argmax())
-        ends = [float(a[i, f, t]) for a in (record.importance, record.importance_low, record.importance_high)]
-        if ends[1] > 0:
-            told += f" Most rests on {record.features[f]}: {number(*ends)} of AUC is lost without it."
+        lost, low, high = (
+            float(a[i, f, t]) for a in (record.importance, record.importance_low, record.importance_high)
+        )
+        if low > 0:
+            told += f" Most rests on {record.features[f]}: {number(lost, low, high)} of AUC is lost without it."
     return told
