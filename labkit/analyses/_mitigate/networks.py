@@ -33,10 +33,13 @@ LARGE = 2_000_000  # numbers in a model that is trained on from its own weights 
 @dataclass(frozen=True)
 class Plan:
     """How a network learns: Adam in batches, the rate falling along half a cosine to zero, stopped when ``patience`` passes
-    brought nothing better on the people held out."""
+    brought nothing better on the people held out.
+
+    ``batch`` 0 is a 32nd of the people, from 256 to 1024: each has to hold people of every group.
+    """
 
     passes: int = 30
-    batch: int = 256
+    batch: int = 0
     rate: float = 3e-3
     patience: int = 5
 
@@ -156,7 +159,7 @@ def _learn(
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(y))).to(where)
     held = max(1, round(HELD_OUT * len(y)))
     judges, learners = order[:held], order[held:]
-    batch = min(plan.batch, len(learners))
+    batch = min(plan.batch or min(1024, max(256, len(learners) // 32)), len(learners))
     steps = len(learners) // batch
     adam = torch.optim.Adam([*module.parameters(), *beside.parameters()], lr=plan.rate, fused=True)
     best, since, kept = math.inf, 0, copy.deepcopy(module.state_dict())
