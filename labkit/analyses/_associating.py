@@ -48,14 +48,16 @@ def dealt(values: np.ndarray, first: int, permutations: int, generator: np.rando
     member = np.zeros((len(chosen), n))
     np.put_along_axis(member, chosen, 1.0, axis=1)
     middle, observed = values.mean(1, keepdims=True) * first, values[:, :first].sum(1, keepdims=True)
-    size, larger, further = 1e-12 + 1e-9 * np.abs(values).max(), 0, 0
+    size = 1e-12 + 1e-9 * np.abs(values).max()
+    larger, further = np.zeros((2, len(values)))
     for part in np.array_split(member, max(1, len(member) * len(values) // PART)):
         sums = values @ part.T
         larger = larger + (sums >= observed - size).sum(1)
         further = further + (np.abs(sums - middle) >= np.abs(observed - middle) - size).sum(1)
     # among all partitions the one observed is counted; draws do not hold it
     extra = 0 if exact else 1
-    return Dealt(*((count + extra) / (len(chosen) + extra) for count in (further, larger)), exact, len(chosen))
+    total = len(chosen) + extra
+    return Dealt((further + extra) / total, (larger + extra) / total, exact, len(chosen))
 
 
 def resampled(

@@ -69,7 +69,7 @@ def permuted_means(values: np.ndarray, code: np.ndarray, replicates: int, genera
     return np.concatenate(found)
 
 
-def tables(parts: Sequence[Sequence[dict[str, Any]]], features: Sequence[Grouping]) -> dict[str, np.ndarray]:
+def tables(parts: Sequence[Sequence[dict[str, Any]]], features: Sequence[Grouping]) -> dict[str, Any]:
     """(measure, feature) arrays of ``apart``, with groups numbered over all features, and p after Holm's correction."""
     starts = np.cumsum([0, *(len(f.groups) for f in features)])[:-1]
     found = {name: np.array([[part[name] for part in row] for row in parts], float) for name in NUMBERS}

@@ -35,7 +35,7 @@ def by_group(
         columns.append(_apart(chance, happened, members, found, ranked, replicates, stream))
     between = tables([[column[m] for column in columns] for m in MEASURES], features)
     between["p_apart"], between["p_apart_holm"] = between.pop("p"), between.pop("p_holm")
-    each = {name: np.array([one[name] for one in groups]) for name in (*PER_GROUP, "ranked")}
+    each: dict[str, Any] = {name: np.array([one[name] for one in groups]) for name in (*PER_GROUP, "ranked")}
     for end in ("ece_low", "ece_high"):  # a bootstrap of few people does not cover
         each[end] = np.where(each["ranked"], each[end], NAN)
     p_holm = intervals.holm(np.where(each["ranked"], each["p"], NAN))
@@ -92,7 +92,7 @@ def _apart(
     generator: np.random.Generator,
 ) -> dict[str, dict[str, Any]]:
     """How far the ranked groups are apart in each measure, beside groups of which one curve holds."""
-    at = np.flatnonzero(ranked)
+    at = np.flatnonzero(ranked).tolist()
     if len(at) < 2:
         return dict.fromkeys(MEASURES, nothing_apart())
     known = np.any([members[g] for g in at], axis=0)
@@ -121,5 +121,5 @@ def _apart(
     for name, field, interval in (("excess", "excess", excess), ("calibration error", "ece", error)):
         value = np.array([found[g][field] for g in at])
         part = apart(value, interval, sizes, np.column_stack(null[name]))
-        parts[name] = part | {end: int(at[part[end]]) for end in ("highest", "lowest")}
+        parts[name] = part | {end: at[part[end]] for end in ("highest", "lowest")}
     return parts

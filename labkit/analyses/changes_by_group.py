@@ -15,7 +15,7 @@ from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling
 from labkit.core.intervals import Rate
 from labkit.core.refused import Refused
-from labkit.records.changes_by_group import ANSWER, ChangesByGroup, changes
+from labkit.records.changes_by_group import ANSWER, ChangesByGroup
 from labkit.records.predict import Predictions
 
 ASKED = "changes_by_group"
@@ -55,20 +55,21 @@ def changes_by_group(
     Raises:
         Refused: predictions for other people, or in another order; a metric that is no such rate; an unknown feature.
     """
-    by, metrics = ([given] if isinstance(given, str) or callable(given) else list(given) for given in (by, metrics))
+    asked = [by] if isinstance(by, str) else list(by)
+    rates = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     options = {"positive": positive, "replicates": replicates, "least": least, "least_of": least_of}
     statement = Statement(ASKED, options, seed, {"before": before, "after": after})
     if replicates < 100:
         raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
     warnings = [*before.warnings, *after.warnings, *_same_people(before, after)]
-    features = _features(before, by)
+    features = _features(before, asked)
     plain = positive is not None or list(before.classes) in (["0", "1"], ["False", "True"])
     index = positive_class(ASKED, before, positive) if plain else None
-    pairs = [(Measure(ASKED, m, before, index), Measure(ASKED, m, after, index)) for m in metrics]
+    pairs = [(Measure(ASKED, m, before, index), Measure(ASKED, m, after, index)) for m in rates]
     hits = [_both(*pair) for pair in pairs] + [_other_answers(before, after)]
     names = (*(own.name for own, _ in pairs), ANSWER)
     counts = [[_counts(*pair, f) for f in features] for pair in hits]
-    of, had, gained, lost = np.moveaxis([np.concatenate(row) for row in counts], -1, 0)
+    of, had, gained, lost = np.moveaxis(np.array([np.concatenate(row) for row in counts]), -1, 0)
     n = np.concatenate([f.counts() for f in features])
     ranked = (n >= max(least, 1)) & (of >= max(least_of, 1))
     mcnemar = _mcnemar(gained, lost, of)
@@ -204,9 +205,7 @@ def _one(
     dealt = resampling.permuted_tables(np.stack([gained, lost, of - gained - lost], 1), replicates, generator)
 
     def interval(level: float) -> tuple[np.ndarray, np.ndarray]:
-        rows = slice(-1, None) if last else slice(0, 1)  # the last measure counts gains alone
-        low, high = changes(*(np.stack([v, v]) for v in (gained, lost, of)), level)
-        return low[rows][0], high[rows][0]
+        return intervals.wilson(gained, of, level) if last else intervals.paired(gained, lost, of, level)
 
     found = apart((gained - lost) / of, interval, of, (dealt[:, :, 0] - dealt[:, :, 1]) / of)
     return found | {name: int(at[found[name]]) for name in ("highest", "lowest")}

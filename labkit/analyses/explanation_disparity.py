@@ -189,7 +189,7 @@ def _like(
     return intervals.holm(p)
 
 
-def _by_group(qualities: Sequence[np.ndarray], features: Sequence[Grouping]) -> dict[str, np.ndarray]:
+def _by_group(qualities: Sequence[np.ndarray], features: Sequence[Grouping]) -> dict[str, Any]:
     """(quality, group) people, means, and the ends of Student's interval."""
     members = [f.code == g for f in features for g in range(len(f.groups))]
     cells = [[values[rows & np.isfinite(values)] for rows in members] for values in qualities]
@@ -202,7 +202,7 @@ def _by_group(qualities: Sequence[np.ndarray], features: Sequence[Grouping]) -> 
     }
 
 
-def _shares_by_group(share: np.ndarray, features: Sequence[Grouping]) -> dict[str, np.ndarray]:
+def _shares_by_group(share: np.ndarray, features: Sequence[Grouping]) -> dict[str, Any]:
     """(group, column) mean shares, and the ends of Student's interval within 0 to 1."""
     known = np.isfinite(share).all(1)
     cells = [share[(f.code == g) & known] for f in features for g in range(len(f.groups))]

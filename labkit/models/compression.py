@@ -76,7 +76,7 @@ def _copied(model: Classifier, asked: str) -> tuple[nn.Module, list[Tensor]]:
     module = copy.deepcopy(model.module)
     stored = set(module.state_dict())
     tables = {id(p) for m in module.modules() if isinstance(m, EMBEDDINGS) for p in m.parameters(recurse=False)}
-    weights = [
+    weights: list[Tensor] = [
         p
         for name, p in module.named_parameters()
         if name in stored and p.ndim > 1 and p.is_floating_point() and id(p) not in tables

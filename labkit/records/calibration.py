@@ -24,8 +24,9 @@ class CalibrationByGroup:
         least: people that a group needs to be compared; ranked: whether it has them.
         stated, happened: the mean probability, and how often it happened.
         excess, excess_low, excess_high: happened less stated: above 0 the model says too little, below too much.
-        ece, ece_low, ece_high: expected calibration error, debiased, with a bootstrap interval in ranked groups. ece95: its 95 % point in this group under perfect
-            calibration; p, p_holm: how often a calibrated model has one as large, and corrected for all ranked groups.
+        ece, ece_low, ece_high: expected calibration error, debiased, with a bootstrap interval in ranked groups. ece95: its
+            95 % point in this group under perfect calibration; p, p_holm: how often a calibrated model has one as large,
+            and corrected for all ranked groups.
         score, frequency: scores in each group, ascending, and the isotonic estimate of how often it happens at each.
         highest, lowest: for each measure ("excess", "calibration error") and feature the ranked groups that are furthest
             apart; -1 where fewer than two are ranked.

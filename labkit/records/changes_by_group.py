@@ -79,7 +79,9 @@ class ChangesByGroup(Record):
 
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """(measure, group) ends of the interval of ``change``: Bonett and Price's, and Wilson's for "other answer"."""
-        return changes(self.gained, self.lost, self.of)
+        low, high = (np.where(self.of > 0, end, np.nan) for end in paired(self.gained, self.lost, self.of))
+        low[-1], high[-1] = wilson(self.gained[-1], self.of[-1])
+        return low, high
 
     @property
     def rate_before(self) -> np.ndarray:
@@ -96,13 +98,6 @@ class ChangesByGroup(Record):
         of, had, gained, lost = self.total[measure]
         low, high = wilson(gained, of) if measure == len(self.measures) - 1 else paired(gained, lost, of)
         return float(had / of), float((gained - lost) / of), float(low), float(high)
-
-
-def changes(gained: np.ndarray, lost: np.ndarray, of: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of (measure, group) changes; nan where nobody is looked at. The last measure counts gains alone."""
-    low, high = (np.where(of > 0, end, np.nan) for end in paired(gained, lost, of, level))
-    low[-1], high[-1] = wilson(gained[-1], of[-1], level)
-    return low, high
 
 
 def _share(hits: np.ndarray, of: np.ndarray) -> np.ndarray:

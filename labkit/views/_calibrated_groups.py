@@ -137,7 +137,8 @@ def says(found: CalibrationByGroup) -> str:
     )
     what = "it happens more often than stated by" if MEASURES[m] == "excess" else "the calibration error is"
     one, other = (f"{number(value[g], low[g], high[g])} in {found.group[g]} (n = {found.n[g]})" for g in (top, bottom))
-    apart = number(*(float(a[m, f]) for a in (found.difference, found.difference_low, found.difference_high)))
+    size, below, above = (float(a[m, f]) for a in (found.difference, found.difference_low, found.difference_high))
+    apart = number(size, below, above)
     beyond = "further" if found.p_apart_holm[m, f] < 0.05 else "no further"
     return (
         f"By {found.features[f]} {what} {one} and {other}, {apart} apart: {beyond} than where one curve from score to "

@@ -110,7 +110,8 @@ def says(record: ChangesByGroup) -> str:
         for g in (top, bottom)
     )
     beyond = "further" if record.p_holm[m, f] < 0.05 else "no further"
-    apart = number(*(float(a[m, f]) for a in (record.difference, record.difference_low, record.difference_high)))
+    size, below, above = (float(a[m, f]) for a in (record.difference, record.difference_low, record.difference_high))
+    apart = number(size, below, above)
     told += (
         f"{what} by {record.features[f]} is {one} and {other}, {apart} apart: {beyond} than groups made at random "
         f"({number(float(record.null95[m, f]))} one time in 20; {p_value(float(record.p_holm[m, f]))}, Holm over "

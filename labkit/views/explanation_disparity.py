@@ -193,7 +193,8 @@ def _leaning(record: ExplanationDisparity) -> str:
     if top < 0:
         return "What the model leans on could not be compared."
     c = int(np.nanargmin(record.column_p[f] - record.column_difference[f] * 1e-6))
-    apart = number(*(float(a[m, f]) for a in (record.difference, record.difference_low, record.difference_high)))
+    size, below, above = (float(a[m, f]) for a in (record.difference, record.difference_low, record.difference_high))
+    apart = number(size, below, above)
     one, other = (
         f"{number(record.share[g, c], record.share_low[g, c], record.share_high[g, c])} in {record.group[g]}"
         for g in (top, bottom)
