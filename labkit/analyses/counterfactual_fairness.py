@@ -12,7 +12,7 @@ from labkit.analyses._columns import require_table
 from labkit.analyses._guard import Run, logits, probabilities, unchanged
 from labkit.analyses._pair import Pair, pair
 from labkit.analyses._predicted import positive_class
-from labkit.analyses._structural.equations import Kind, Table, explained
+from labkit.analyses._structural.equations import Equation, Kind, Table, explained
 from labkit.analyses._structural.graph import Stated, read
 from labkit.analyses._structural.worlds import DIRECT, Worlds
 from labkit.analyses.predict import predict
@@ -30,8 +30,9 @@ ASSUMED = (
     "columns outside the graph stay as they are",
 )
 KINDS = {
-    False: "numbers: what is added to the mean of the parents stays",
-    True: "categories: Gumbel noise stays (Oberst and Sontag, 2019)",
+    "number": "numbers: what is added to the mean given the parents stays",
+    "levels": "numbers with many equal values: the rank among people of the same parents stays",
+    "category": "categories: Gumbel noise stays (Oberst and Sontag, 2019)",
 }
 
 
@@ -56,6 +57,7 @@ def counterfactual_fairness(
     descends from it follows.
 
     Equations are fitted to the training rows: for numbers a mean given the parents, with what is added to it kept; for
+    numbers with many equal values the rank among people of the same parents (monotone transport between levels); for
     categories their chances given the parents, with Gumbel noise that fits the observed one drawn many times (Oberst and
     Sontag, 2019, arXiv 1905.05824). The whole change is set apart into the direct one and that through each child, each
     path switched alone; beside it stands the whole under the graph without each of its edges, and what the same procedure
@@ -109,14 +111,10 @@ def counterfactual_fairness(
         groups=who.groups,
         positive=model.classes[index],
         edges=tuple(f"{a} → {b}" for a, b in stated.edges),
-        assumed=(
-            *ASSUMED,
-            *(KINDS[c] for c in sorted({bool(asked.schema.feature(n).categories) for n in stated.parents})),
-        ),
+        assumed=(*ASSUMED, *(said for kind, said in KINDS.items() if kind in fields["node_kind"])),
         nodes=tuple(stated.parents),
-        node_kind=tuple("category" if asked.schema.feature(n).categories else "number" for n in stated.parents),
         equations=equations,
-        draws=worlds.count,
+        draws=draws if set(fields["node_kind"]) - {"number"} else 1,
         fitted=len(worlds.known.x),
         n=np.array([np.sum(worlds.asked.a == g) for g in (0, 1)]),
         **fields,
@@ -233,8 +231,13 @@ def _measured(worlds: Worlds, placebos: int) -> dict[str, Any]:
         "null_share": np.array([_mean(e[0], asked.a) for e in null]),
         "null_shift": np.array([_mean(e[1], asked.a) for e in null]),
         "explained": np.array([explained(fitted[n], asked) for n in nodes]),
-        "beyond": np.array([float(beyond[n].mean()) for n in nodes]),
+        "beyond": np.array([float(beyond[n].mean()) if n in beyond else 0.0 for n in nodes]),
+        "node_kind": tuple(_kind(fitted[n]) for n in nodes),
     }
+
+
+def _kind(equation: Equation) -> str:
+    return "levels" if equation.levels is not None else "category" if equation.size else "number"
 
 
 def _mean(values: np.ndarray, a: np.ndarray) -> np.ndarray:

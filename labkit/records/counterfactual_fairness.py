@@ -22,7 +22,8 @@ class CounterfactualFairness(Record):
         attribute: the sensitive feature. groups: the two groups. positive: the class that counts as positive.
         edges: of the stated graph, as far as they lead from the attribute: "parent → child". assumed: what is taken for
             true and cannot be told from the data.
-        nodes: columns that descend from the attribute; ``node_kind``: number or category; ``equations``: how they were fitted.
+        nodes: columns that descend from the attribute; ``node_kind``: number, levels (a number with many
+            equal values) or category; ``equations``: how they were fitted.
         explained: how much of each column its parents tell on the people asked about, from 0 to 1: of the variance, or of
             the deviance. beyond: the share of people whose value had to be kept within the range of the data.
         n: people of each group. draws: of what the equations leave open, for each person. fitted: rows of the fit.

@@ -13,6 +13,10 @@ from labkit.data.schema import Schema
 
 Kind = Literal["linear", "trees"]
 RARE = 1e-6  # probability of a category that the fit has not seen
+TIED = (
+    0.1  # share of rows with one value from which a number counts as ordered levels: nothing added to a mean makes it
+)
+LEVELS = 20  # of such a number at most
 
 
 @dataclass(eq=False)
@@ -25,13 +29,25 @@ class Table:
 
 @dataclass(eq=False)
 class Equation:
-    """One column given its parents: a mean and what is added to it, or the chances of categories."""
+    """One column given its parents: a mean and what is added to it, or the chances of categories or of ordered levels.
+
+    Attributes:
+        size: categories or levels, 0 for a number with a mean.
+        levels: None, or where each level of a number begins, and the value that stands for it.
+    """
 
     column: int
-    parents: tuple[int, ...]  # columns; -1 is the attribute
-    size: int  # categories, 0 for a number
+    size: int
     inputs: Inputs
-    fitted: Any
+    fitted: Any = None
+    levels: tuple[np.ndarray, np.ndarray] | None = None
+
+    def code(self, x: np.ndarray) -> np.ndarray:
+        """(n,) the category or level of rows."""
+        values = x[:, self.column]
+        if self.levels is None:
+            return np.asarray(values.astype(int))
+        return np.maximum(np.searchsorted(self.levels[0], values, side="right") - 1, 0)
 
     def mean(self, x: np.ndarray, a: np.ndarray) -> np.ndarray:
         return np.asarray(self.fitted.predict(self.inputs(x, a)), np.float64)
@@ -84,12 +100,28 @@ def fit(graph: Graph, only: tuple[str, ...], rows: Table, schema: Schema, kind: 
         parents = tuple(-1 if p == graph.attribute else names.index(p) for p in graph.parents[name])
         inputs = Inputs(parents, schema.sizes, rows.x.mean(0), spread)
         column = names.index(name)
-        size = schema.sizes[column]
-        target = rows.x[:, column].astype(int if size else np.float64)
+        values = rows.x[:, column]
+        levels = None if schema.sizes[column] else _levels(values)
+        size = schema.sizes[column] if levels is None else len(levels[0])
+        made = Equation(column, size, inputs, levels=levels)
+        target = made.code(rows.x) if size else values.astype(np.float64)
         one = size > 0 and len(np.unique(target)) < 2
-        fitted = _Constant(target[0]) if one else _learner(size > 0, kind, seed).fit(inputs(rows.x, rows.a), target)
-        found[name] = Equation(column, parents, size, inputs, fitted)
+        made.fitted = (
+            _Constant(target[0]) if one else _learner(size > 0, kind, seed).fit(inputs(rows.x, rows.a), target)
+        )
+        found[name] = made
     return found
+
+
+def _levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the levels of a number with many equal values begin, and the middle value of each; None for any other."""
+    unique, count = np.unique(values, return_counts=True)
+    if count.max() < TIED * len(values):
+        return None
+    if len(unique) > LEVELS:
+        unique = np.unique(np.quantile(values, np.linspace(0, 1, LEVELS + 1)[:-1], method="inverted_cdf"))
+    code = np.maximum(np.searchsorted(unique, values, side="right") - 1, 0)
+    return unique, np.array([np.quantile(values[code == k], 0.5, method="inverted_cdf") for k in range(len(unique))])
 
 
 def _learner(category: bool, kind: Kind, seed: int) -> Any:
@@ -104,18 +136,28 @@ def _learner(category: bool, kind: Kind, seed: int) -> Any:
 
 
 def abducted(equation: Equation, rows: Table, generator: np.random.Generator) -> np.ndarray:
-    """What of the column its parents leave open: for a number (n,) what is added to the mean; for categories (n, size) a
-    draw of Gumbel noise that makes the observed one the largest (Oberst and Sontag, 2019, arXiv 1905.05824)."""
-    observed = rows.x[:, equation.column]
+    """What of the column its parents leave open: for a number (n,) what is added to the mean, or, where it has levels, a draw
+    of the person's rank among those of the same parents; for categories (n, size) a draw of Gumbel noise that makes the
+    observed one the largest (Oberst and Sontag, 2019, arXiv 1905.05824)."""
     if not equation.size:
-        return observed - equation.mean(rows.x, rows.a)
-    chances, own = equation.chances(rows.x, rows.a), observed.astype(int)
+        return rows.x[:, equation.column] - equation.mean(rows.x, rows.a)
+    chances, own = equation.chances(rows.x, rows.a), equation.code(rows.x)
+    if equation.levels is not None:
+        below = _below(chances)
+        low, high = (np.take_along_axis(below, (own + k)[:, None], 1)[:, 0] for k in (0, 1))
+        return low + (high - low) * generator.uniform(0.001, 0.999, len(own))
     # the largest of all sums is Gumbel; the others are Gumbel too, cut off at it (Maddison et al., 2014, arXiv 1411.0030)
     top = -np.log(generator.exponential(size=len(own)))
     other = chances - np.log(generator.exponential(size=chances.shape))
     cut = -np.logaddexp(-other, -top[:, None])
     cut[np.arange(len(own)), own] = top
     return cut - chances
+
+
+def _below(chances: np.ndarray) -> np.ndarray:
+    """(n, size + 1) the chance of a lower level than each; 0 first and 1 last."""
+    summed = np.cumsum(np.exp(chances), 1)
+    return np.column_stack([np.zeros(len(summed)), summed[:, :-1], np.ones(len(summed))])
 
 
 def moved(
@@ -130,6 +172,11 @@ def moved(
     x, beyond = rows.x.astype(np.float64), {}
     for name, equation in equations.items():
         a = 1 - rows.a if name in switched else rows.a
+        if equation.levels is not None:
+            level = (noise[name][:, None] > _below(equation.chances(x, a))[:, 1:]).sum(1)
+            stays = level == equation.code(rows.x)
+            x[:, equation.column] = np.where(stays, rows.x[:, equation.column], equation.levels[1][level])
+            continue
         if equation.size:
             x[:, equation.column] = (equation.chances(x, a) + noise[name]).argmax(1)
             continue
@@ -152,7 +199,7 @@ def explained(equation: Equation, rows: Table) -> float:
     if not equation.size:
         spread = observed.var()
         return float(max(0.0, 1 - np.mean((observed - equation.mean(rows.x, rows.a)) ** 2) / spread)) if spread else 0.0
-    own = observed.astype(int)
+    own = equation.code(rows.x)
     marginal = np.bincount(own, minlength=equation.size) / len(own)
     deviance = -np.log(marginal[own]).sum()
     told = -equation.chances(rows.x, rows.a)[np.arange(len(own)), own].sum()

@@ -36,11 +36,6 @@ class Worlds:
     seed: int
     draws: int
 
-    @property
-    def count(self) -> int:
-        """Draws: one where no category descends from the attribute, so that nothing is left open."""
-        return self.draws if any(self.schema.feature(n).categories for n in self.graph.parents) else 1
-
     def fitted(self, graph: Graph, only: tuple[str, ...], known: Table) -> dict[str, Equation]:
         return fit(graph, only, known, self.schema, self.kind, self.seed)
 
@@ -50,11 +45,12 @@ class Worlds:
         """(switches, 3, n) for each person the chance that the answer differs and the mean change of the probability, and
         the chance of a change to the positive class less that away from it; and how often numbers left their range.
 
-        The noise is the same for all switches, and for every call."""
+        One draw will do where nothing is left open, as of numbers with a mean. The noise is the same for all switches, and for every call."""
         stream, (column, codes) = resampling.stream(self.seed, "counterfactual noise"), self.own
         label, proba = self.answers(asked.x)
         found, beyond = np.zeros((len(switches), 3, len(asked.x))), {n: np.zeros(len(asked.x)) for n in equations}
-        for _ in range(self.count):
+        count = self.draws if any(e.size for e in equations.values()) else 1
+        for _ in range(count):
             noise = {name: abducted(e, asked, stream) for name, e in equations.items()}
             for k, switched in enumerate(switches):
                 x, out = moved(equations, noise, asked, switched, self.schema)
@@ -66,4 +62,4 @@ class Worlds:
                 if k == 0:
                     for name, rows in out.items():
                         beyond[name] += rows
-        return found / self.count, {n: b / self.count for n, b in beyond.items()}
+        return found / count, {n: b / count for n, b in beyond.items()}
