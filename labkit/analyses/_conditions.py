@@ -61,9 +61,9 @@ def columns(asked: str, p: Predictions | Scores, features: Split | None, seen: n
     taken = {name for name, *_ in found}
     for name, group in p.groups.items():
         if name not in taken:
-            names, code = np.unique(group, return_inverse=True)
-            unknown = int(len(names) > 0 and names[0] == "")
-            found.append((name, code - unknown, tuple(names[unknown:].tolist()), None))
+            groups, code = np.unique(group, return_inverse=True)
+            unknown = int(groups[0] == "")
+            found.append((name, code - unknown, tuple(groups[unknown:].tolist()), None))
     if not found:
         raise Refused(asked, "neither columns nor sensitive features", "features= with a table, such as data.test")
     parts = tuple(zip(*found))
@@ -75,7 +75,7 @@ def _same_rows(asked: str, p: Predictions | Scores, table: Split) -> None:
     if len(table) != len(p):
         raise Refused(asked, f"{len(table)} rows of features for {len(p)} predictions", instead)
     told = isinstance(p, Predictions) and p.has_truth and p.classes == table.classes
-    if told and not np.array_equal(p.y, table.y):
+    if told and not np.array_equal(np.asarray(p.y), table.y):
         raise Refused(asked, f"features of {table.name} whose true classes are others than the predictions'", instead)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.core import intervals
+from labkit.core import intervals, registry
 from labkit.core.draws import Draws
+from labkit.core.record import array_digest
 from labkit.core.refused import Refused, unknown
 from labkit.core.words import spoken
 from labkit.records.predict import Predictions
@@ -22,6 +23,7 @@ OPPOSITES = {
     "accuracy": "error rate",
     "negative_predictive_value": "false omission rate",
     "precision": "false discovery rate",
+    "selection_rate": "rate of those not selected",
     "true_negative_rate": "false positive rate",
     "true_positive_rate": "false negative rate",
 }
@@ -65,26 +67,25 @@ def suffered(
     """
     if worst not in (None, "high", "low"):
         raise unknown(f"{asked} with worst", str(worst), ("high", "low"))
-    given = not isinstance(metric, str) and not callable(metric)
-    named = "loss" if given else metric
-    options = options | {"metric": named if isinstance(named, str) else named.__name__, "worst": worst}
+    named = cast(str | Metric, metric) if isinstance(metric, str) or callable(metric) else None
+    said = f"losses {array_digest(np.asarray(metric))}" if named is None else registry.label(named)
+    options = options | {"metric": said, "worst": worst, "positive": positive}
     takes = Predictions, Scores
-    statement = Statement(asked, options | {"positive": positive}, seed, {"data": p}, truth=False, takes=takes)
-    if given:
+    statement = Statement(asked, options, seed, {"data": p}, truth=False, takes=takes)
+    if named is None:
         return statement, _losses(asked, p, metric)
-    if isinstance(metric, str):
-        metric = {"error_rate": "accuracy"}.get(metric.replace(" ", "_"), metric.replace(" ", "_"))
-    measure = Measure(asked, metric, p, _index(asked, p, positive))
+    if isinstance(named, str):
+        named = {"error_rate": "accuracy"}.get(named.replace(" ", "_"), named.replace(" ", "_"))
+    index = _index(asked, p, positive)
+    measure = Measure(asked, named, p, index)
     if "y_true" in measure.columns:
         Statement(asked, {}, seed, {"data": p}, takes=takes)  # refuses predictions without truth
-    value = _each(asked, measure)
-    low = (worst or {1: "low", -1: "high"}.get(measure.better)) == "low"
     if worst is None and not measure.better:
         raise Refused(f"{asked} with {measure.name}", "a metric of which neither end is worse", 'worst="high" or "low"')
-    known = value[~np.isnan(value)]
-    rate = bool(np.isin(known, (0, 1)).all())
-    label = "" if measure.labels or measure.truth is None else p.classes[_index(asked, p, positive)]
-    if not low:
+    value = _each(asked, measure)
+    rate = bool(np.isin(value[~np.isnan(value)], (0, 1)).all())
+    label = "" if index is None or measure.labels or isinstance(p, Scores) else p.classes[index]
+    if (worst or {1: "low", -1: "high"}[measure.better]) == "high":
         return statement, Harm(spoken(measure.name), value, rate, label)
     opposite = OPPOSITES.get(measure.name, f"{'1' if rate else '0'} - {spoken(measure.name)}")
     return statement, Harm(opposite, 1 - value if rate else -value, rate, label)

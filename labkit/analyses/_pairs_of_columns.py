@@ -92,8 +92,8 @@ def _dealt(
     place = cell[bins[:, pairs[:, 0]], bins[:, pairs[:, 1]]]
     person, pair = np.nonzero(place >= 0)
     held = csr_array((np.ones(len(person)), (place[person, pair], person)), (len(cell_first), len(value)))
-    dealt = []
+    dealt: list[np.ndarray] = []
     for part in permutations(value, replicates, generator) if len(cell_first) else ():
-        progress.step("permutations of the cells", sum(map(len, dealt)), replicates)
+        progress.step("permutations of the cells", sum(len(d) for d in dealt), replicates)
         dealt.append((held @ part.T).T)
     return np.concatenate(dealt) if dealt else np.zeros((replicates, 0))

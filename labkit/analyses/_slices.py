@@ -52,8 +52,8 @@ def cells(code: np.ndarray, value: np.ndarray) -> Cells:
     """People by their row of bins, from (n, columns) bins and (n,) harms."""
     rows, of = np.unique(code, axis=0, return_inverse=True)
     of, away = of.ravel(), value - value.mean()
-    sums = [np.bincount(of, v, len(rows)) for v in (np.ones(len(away)), away, away**2, np.maximum(away, 0))]
-    return Cells(rows, *sums, float(away.max()), of)
+    n, harm, squares, excess = (np.bincount(of, v, len(rows)) for v in (away**0, away, away**2, np.maximum(away, 0)))
+    return Cells(rows, n, harm, squares, excess, float(away.max()), of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Level:
     harm: np.ndarray
     excess: np.ndarray
 
-    def __getitem__(self, rows: np.ndarray) -> Level:
+    def __getitem__(self, rows: np.ndarray | slice) -> Level:
         return Level(self.sets[rows], self.n[rows], self.harm[rows], self.excess[rows])
 
     def best(self, score: np.ndarray, most: float) -> Level:
@@ -99,16 +99,15 @@ def find(code: np.ndarray, value: np.ndarray, chosen: np.ndarray, depth: int, le
         code: (n, columns) bins. value: (n,) harms. chosen: (conditions, 3).
     """
     found = cells(code, value)
-    stratum, told, first = np.zeros(len(found.weight), np.int64), [], None
+    stratum, told = np.zeros(len(found.weight), np.int64), list[tuple[int, ...]]()
+    searched = first = search(found, chosen, depth, least)
     for _ in range(ROUNDS):
-        n, harm = (np.bincount(stratum, v) for v in (found.weight, found.harm))
-        left = cells(code, value - (harm / n)[stratum][found.of])
-        searched = search(left, chosen, depth, least)
-        first = first or searched
         before = len(told)
         told, stratum = _choose(found, chosen, searched, most, told, stratum)
         if len(told) in (before, most) or searched.needed <= FLOOR:
             break
+        n, harm = (np.bincount(stratum, v) for v in (found.weight, found.harm))
+        searched = search(cells(code, value - (harm / n)[stratum][found.of]), chosen, depth, least)
     return Searched(told, first.candidates, first.exhaustive, searched.needed)
 
 
@@ -223,7 +222,7 @@ def _choose(
 
 
 def _inside(found: Cells, chosen: np.ndarray, conditions: tuple[int, ...]) -> np.ndarray:
-    return held(found.code, chosen[list(conditions)]).all(0)
+    return np.asarray(held(found.code, chosen[list(conditions)]).all(0))
 
 
 def _widest(found: Cells, chosen: np.ndarray, conditions: tuple[int, ...], stratum: np.ndarray) -> tuple[int, ...]:

@@ -115,7 +115,7 @@ def _unmeasurable(harm: Harm, parts: list[np.ndarray], least: int) -> str:
     return ""
 
 
-def _seen(members: np.ndarray, value: np.ndarray) -> dict[str, np.ndarray]:
+def _seen(members: np.ndarray, value: np.ndarray) -> dict[str, Any]:
     n = members.sum(1)
     return {"found_n": n, "found_value": members @ value / np.maximum(n, 1)}
 
@@ -155,9 +155,7 @@ def _confirmed(
     }
 
 
-def _power(
-    harm: Harm, n: np.ndarray, value: np.ndarray, found: _slices.Searched, alpha: float
-) -> dict[str, np.ndarray]:
+def _power(harm: Harm, n: np.ndarray, value: np.ndarray, found: _slices.Searched, alpha: float) -> dict[str, Any]:
     """What a slice must differ by to be found in one half and confirmed, by Holm's first step, in the other."""
     from scipy.special import ndtr
 

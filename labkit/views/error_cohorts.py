@@ -12,7 +12,7 @@ from labkit.core.words import number, p_value, share
 from labkit.records.error_cohorts import Cohorts
 from labkit.views._style import COLOURS, NEUTRAL, base, rgba
 
-WIDTH, LETTERS, MOST_TEXTS = 0.86, 26, 150
+WIDTH, LETTERS, MOST_ACROSS = 0.86, 26, 10
 SHADES = [[0, "#fdf3ec"], [1, COLOURS[1]]]
 
 
@@ -76,7 +76,7 @@ def _places(record: Cohorts) -> tuple[np.ndarray, np.ndarray]:
 
 def _box(record: Cohorts, k: int) -> str:
     value = number(record.value[k], record.low[k], record.high[k]) if record.n[k] else "nobody here"
-    lines = [*wrap(record.node[k], LETTERS), value, f"n = {record.n[k]:,}"]
+    lines = [*wrap(record.node[k], LETTERS, break_on_hyphens=False), value, f"n = {record.n[k]:,}"]
     if len(record.node) == 1 and record.splits:
         lines.append(f"none of {record.splits} splits is more than chance")
     return "<br>".join(lines)
@@ -100,10 +100,15 @@ def heat_map(record: Cohorts, first: str = "", second: str = "") -> go.Figure:
     value = np.divide(harm, n, out=np.full(n.shape, np.nan), where=n > 0)
     enough = n >= record.least
     texts = [[_cell(value[i, j], n[i, j], enough[i, j]) for j in range(len(across))] for i in range(len(down))]
-    brackets = f" (in brackets: fewer than {record.least} people)" if ((n > 0) & ~enough).any() else ""
+    written = len(across) <= MOST_ACROSS
+    small = (
+        f" ({'in brackets' if written else 'blank'}: fewer than {record.least} people)"
+        if ((n > 0) & ~enough).any()
+        else ""
+    )
     what = record.metric if record.rate else f"mean {record.metric}"
     heading = f"{what} by {names[0]} and {names[1]}, {int(n.sum()):,} people; {_worst_cell(record, k)}"
-    result = base(heading, names[1] + brackets, names[0], height=170 + max(34 * len(down), 120))
+    result = base(heading, names[1] + small, names[0], height=170 + max(34 * len(down), 120))
     result.add_heatmap(
         z=np.where(enough, value, np.nan),
         x=np.arange(len(across)),
@@ -111,7 +116,7 @@ def heat_map(record: Cohorts, first: str = "", second: str = "") -> go.Figure:
         colorscale=SHADES,
         colorbar={"title": {"text": what}},
         text=texts,
-        texttemplate="%{text}" if n.size <= MOST_TEXTS else None,
+        texttemplate="%{text}" if written else None,
         hovertemplate="%{text}<extra></extra>",
         textfont={"size": 10},
     )
@@ -183,6 +188,6 @@ def says(record: Cohorts) -> str:
     if pair < 0 or record.worst_first[pair] < 0:
         return f"{text}."
     a, b = int(record.worst_first[pair]), int(record.worst_second[pair])
-    names = [f"{record.columns[record.bin_column[c]]} {record.bin[c]}" for c in (a, b)]
+    names = [f"{record.columns[record.bin_column[c]]}: {record.bin[c]}" for c in (a, b)]
     cell = f"{word(record.harm[a, b] / record.people[a, b])} in {' & '.join(names)} (n = {record.people[a, b]:,})"
     return f"{text}. Of all cells of two columns {cell} is the least like chance ({p_value(record.p_any[pair])})."

@@ -123,12 +123,12 @@ def says(record: Slices) -> str:
     if not told:
         return f"{looked}, none had a {record.metric} that stands out from the rest{missed}."
     i = record.worst
-    apart, ends = record.difference[i], (record.difference_low[i], record.difference_high[i])
-    apart, *ends = (apart, *ends) if apart >= 0 else (-apart, -ends[1], -ends[0])
+    apart, low, high = (float(v[i]) for v in (record.difference, record.difference_low, record.difference_high))
+    size = number(apart, low, high) if apart >= 0 else number(-apart, -high, -low)
     worst = (
         f"{record.metric} {word(record.value[i], record.low[i], record.high[i])} where {record.slice[i]} (n = {record.n[i]:,}), "
-        f"{word(record.rest[i])} elsewhere, {number(apart, *ends)} "
-        f"{'more' if record.difference[i] >= 0 else 'less'} ({p_value(record.p_holm[i])}, Holm over {told})"
+        f"{word(record.rest[i])} elsewhere, {size} "
+        f"{'more' if apart >= 0 else 'less'} ({p_value(record.p_holm[i])}, Holm over {told})"
     )
     carried = f"{looked}, {told} stood out and {sure or 'none'} of them {'were' if sure > 1 else 'was'} confirmed on {record.confirming:,} others"
     return f"{carried}; the {'worst' if sure else 'nearest to it'}: {worst}{missed}."
