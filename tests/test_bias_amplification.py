@@ -88,7 +88,7 @@ def test_group_blind_errors_stand_in_their_null_and_cover() -> None:
     shares = np.array([[0.7, 0.3], [0.3, 0.7]])  # P(y | group)
     truth = 0.8 * shares[0, 0] + 0.2 * shares[0, 1] - shares[0, 0]
     p, covered = [], 0
-    for seed in range(120):
+    for seed in range(80):
         generator = np.random.default_rng(seed)
         group = generator.integers(0, 2, 400)
         y = (generator.random(400) < shares[group, 1]).astype(int)
@@ -97,7 +97,7 @@ def test_group_blind_errors_stand_in_their_null_and_cover() -> None:
         p.append(found.p[0])
         covered += found.low[0] <= truth <= found.high[0]
     assert np.mean(np.array(p) < 0.05) < 0.12 and 0.35 < np.mean(p) < 0.65
-    assert covered >= 108
+    assert covered >= 71
     assert found.null_mean[0] == pytest.approx(truth, abs=0.03)
 
 
@@ -139,7 +139,7 @@ def test_planted_amplification_is_found_over_runs_and_not_without_a_tie() -> Non
 def test_the_interval_over_runs_covers_where_runs_differ() -> None:
     """Each run moves its answers among one group by its own chance; the mean over all such runs is known."""
     covered = 0
-    for seed in range(100):
+    for seed in range(60):
         generator = np.random.default_rng(seed)
         group = np.repeat([0, 1], 300)
         y = (np.arange(600) % 300 < np.where(group == 1, 180, 120)).astype(int)
@@ -151,7 +151,7 @@ def test_the_interval_over_runs_covers_where_runs_differ() -> None:
             runs.append(answers(group.astype(str), y, label))
         found = lk.bias_amplification(runs, "g", replicates=100)
         covered += found.low[0] <= 40 / 300 / 2 <= found.high[0]
-    assert covered >= 90
+    assert covered >= 54
 
 
 def test_what_is_refused() -> None:

@@ -44,7 +44,11 @@ def test_shares_and_rates_are_counted_the_slow_way() -> None:
 
 def test_adult_and_german_base_rates() -> None:
     adult = lk.data.load("adult").train
-    found = lk.data_bias(adult, ["sex"], replicates=100)
+    found = lk.data_bias(
+        replace(adult, x=adult.x[:, :1], schema=replace(adult.schema, features=adult.schema.features[:1], shape=(1,))),
+        ["sex"],
+        replicates=100,
+    )
     assert dict(zip(found.group, found.value[0, 0].round(4))) == {"Female": 0.1095, "Male": 0.3057}
     assert dict(zip(found.group, found.share[0].round(4))) == {"Female": 0.3308, "Male": 0.6692}
     assert "chance alone gives" in lk.says(found)
@@ -66,11 +70,11 @@ def test_two_groups_have_fishers_p_and_an_intersection_counts_nobody_as_nobody()
 
 def test_what_is_planted_is_found_and_even_data_are_not_flagged() -> None:
     flagged, p = 0, []
-    for seed in range(60):
+    for seed in range(40):
         sound = lk.data_bias(table(seed), "g", replicates=200, seed=seed)
         flagged += np.nanmin(sound.p_holm) < 0.05
         p += sound.p[0, :2, 0].tolist()
-    assert flagged <= 8, "one in twenty, and a little"
+    assert flagged <= 6, "one in twenty, and a little"
     assert np.mean(np.array(p) < 0.1) < 0.2
     uneven = lk.data_bias(table(0, gap=0.3, holes=0.3), "g", replicates=400)
     assert (uneven.p_holm[0, :2, 0] < 0.05).all()

@@ -22,7 +22,7 @@ class IndividualFairness(Record):
         n: people. k: neighbours of each; asked: people whose neighbours were looked up (0 without inputs).
         space: what inputs are compared by. left_out: columns that are a sensitive feature, or determine it.
         consistency, low, high: the mean share of a person's neighbours with the same answer (Zemel and others, 2013), with
-            a bootstrap of people. Higher is better.
+            a bootstrap of people. Higher is better. It is that of so many people: among more, neighbours are nearer.
         null_mean, null95: the consistency of the same answers dealt at random, and what that exceeds in 5 %.
         p: how often answers at random are as consistent: 1 in so many that they ignore the inputs.
         group, feature_of, count: groups, the index of each one's feature, and people.
