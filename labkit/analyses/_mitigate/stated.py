@@ -50,9 +50,9 @@ class Criterion:
         """(..., rates, groups) of (..., groups, 4) counts."""
         return np.stack([rate(name, tables) for name in self.rates], -2)
 
-    def disparity(self, tables: np.ndarray) -> np.ndarray:
-        """(...,) the largest difference of (..., groups, 4) counts; nan where a group has no such rate."""
-        return np.asarray(np.ptp(self.values(tables), axis=-1).max(-1))
+    def disparity(self, tables: np.ndarray) -> float:
+        """The largest difference of (groups, 4) counts; nan where a group has no such rate, or with fewer than two."""
+        return float(np.ptp(self.values(tables), axis=-1).max()) if len(tables) > 1 else float("nan")
 
 
 def rate(name: str, tables: np.ndarray) -> Any:
@@ -99,7 +99,7 @@ class Judges:
 
     def disparity(self, chances: np.ndarray) -> float:
         """The largest difference between ranked groups; nan where one has no such rate."""
-        return float(self.criterion.disparity(self.tables(chances)[self.ranked]))
+        return self.criterion.disparity(self.tables(chances)[self.ranked])
 
     def likely_cost(self, chances: np.ndarray, reference: np.ndarray) -> float:
         """Accuracy that the reference has more, and one standard error of it: what it may cost."""
@@ -152,7 +152,7 @@ class Judges:
     def _apart(self, chances: np.ndarray, generator: np.random.Generator) -> dict[str, float]:
         """The disparity, its interval over all pairs of groups (and both odds) at once, and what equal groups show."""
         tables, level = self.tables(chances)[self.ranked], 1 - 0.05 / len(self.criterion.rates)
-        value = float(self.criterion.disparity(tables))
+        value = self.criterion.disparity(tables)
         if np.isnan(value):
             return dict.fromkeys(("disparity", "disparity_low", "disparity_high", "null95", "p"), np.nan)
         ends, null = [], np.zeros(REPLICATES)
@@ -177,6 +177,8 @@ class Judges:
 
     def _gained(self, chances: np.ndarray, reference: np.ndarray, generator: np.random.Generator) -> dict[str, float]:
         """The reference's disparity less this one's, with a bootstrap of people, from counts of people who are alike."""
+        if self.ranked.sum() < 2:
+            return dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan)
         one, other = reference[:, self.positive], resampling.coarse(chances[:, self.positive], LEVELS)
         keys = np.stack([self.group, self.truth, one, other], 1)
         cells, counts = np.unique(keys, axis=0, return_counts=True)
