@@ -46,14 +46,14 @@ def exponentiated_gradient(
     from fairlearn import reductions
 
     two("exponentiated_gradient", y, fit)
-    constraint = constraint_of("exponentiated_gradient", constraint, criterion)
+    alike = constraint_of("exponentiated_gradient", constraint, criterion)
     plain = fit(x, y)
     if strength == 0:
         return plain
     truth = (y == positive).astype(np.int64)
-    unequal = violation(constraint, decided(plain, x, positive), truth, group)
+    unequal = violation(alike, decided(plain, x, positive), truth, group)
     bound = max(slack, slack + (1 - strength) * (unequal - slack))
-    play = reductions.ExponentiatedGradient(estimator(fit, positive), moment(constraint, bound), max_iter=rounds)
+    play = reductions.ExponentiatedGradient(estimator(fit, positive), moment(alike, bound), max_iter=rounds)
     play.fit(x, truth, sensitive_features=group)
     drawn = [(w, play.predictors_[t]) for t, w in play.weights_.items() if w > 0]
 

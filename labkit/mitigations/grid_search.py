@@ -48,14 +48,14 @@ def grid_search(
     from fairlearn import reductions
 
     two("grid_search", y, fit)
-    constraint = constraint_of("grid_search", constraint, criterion)
+    alike = constraint_of("grid_search", constraint, criterion)
     plain = fit(x, y)
     if strength == 0:
         return plain
     truth = (y == positive).astype(np.int64)
-    unequal = violation(constraint, decided(plain, x, positive), truth, group)
+    unequal = violation(alike, decided(plain, x, positive), truth, group)
     bound = max(slack, slack + (1 - strength) * (unequal - slack))
-    grid = reductions.GridSearch(estimator(fit, positive), moment(constraint, 0.0), grid_size=size, grid_limit=limit)
+    grid = reductions.GridSearch(estimator(fit, positive), moment(alike, 0.0), grid_size=size, grid_limit=limit)
     grid.fit(x, truth, sensitive_features=group)
     left = np.maximum(grid.gammas_.max().to_numpy(), bound)
     best = grid.predictors_[np.lexsort((grid.objectives_, left))[0]]

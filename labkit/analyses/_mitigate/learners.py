@@ -18,6 +18,7 @@ from labkit.data.split import Split
 from labkit.mitigations import Model
 from labkit.models.classifier import Classifier
 
+NARROW = 300  # columns
 Objective = Callable[..., Any]
 # (x, y, weight, objective, group) -> the model, and how often it went through the people
 Fitting = Callable[..., tuple[Model, int]]
@@ -112,12 +113,12 @@ def learner(
         return Learner("network", dense.about, classes, dense, takes_objective=True, group=group)
     if isinstance(given, str):
         make, about = ESTIMATORS[given]
-        return Learner(given, about, classes, _estimated(lambda: make(seed), classes))
+        return Learner(given, about, classes, _estimated(lambda x: make(x, seed), classes, np.float32))
     if hasattr(given, "fit") and hasattr(given, "predict_proba"):
         from sklearn.base import clone
 
         name = type(given).__name__
-        return Learner(name, f"the estimator {name}", classes, _estimated(lambda: clone(given, safe=False), classes))
+        return Learner(name, f"the estimator {name}", classes, _estimated(lambda x: clone(given, safe=False), classes))
     if not callable(given):
         instead = f"{', '.join(NAMES)}, a torch module, an estimator, or a function (x, y, weight) -> predict_proba"
         raise Refused("a learner", f"{given!r:.60}", instead)
@@ -125,38 +126,40 @@ def learner(
     return Learner(name, f"the function {name}", classes, _called(given, name, classes))
 
 
-def _logistic(seed: int) -> Any:
+def _logistic(x: np.ndarray, seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(max_iter=500)
+    # Newton's method ends nearer to the optimum, in a fifth of the time, where its matrix is small
+    return LogisticRegression(solver="newton-cholesky" if x.shape[1] <= NARROW else "lbfgs", max_iter=500)
 
 
-def _trees(seed: int) -> Any:
+def _trees(x: np.ndarray, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(random_state=seed)
 
 
-ESTIMATORS: dict[str, tuple[Callable[[int], Any], str]] = {
+ESTIMATORS: dict[str, tuple[Callable[[np.ndarray, int], Any], str]] = {
     "logistic": (_logistic, "logistic regression with a weak L2 penalty"),
     "trees": (_trees, "gradient boosting of trees on histograms, with scikit-learn's settings"),
 }
 NAMES = (*ESTIMATORS, "network", "own")
 
 
-def _estimated(make: Callable[[], Any], classes: int) -> Fitting:
-    """A scikit-learn estimator's fit, its classes at their places."""
+def _estimated(make: Callable[[np.ndarray], Any], classes: int, kind: Any = None) -> Fitting:
+    """A scikit-learn estimator's fit to inputs of a kind of number (None: as they come), its classes at their places."""
     from sklearn.exceptions import ConvergenceWarning
 
     def fitting(x: np.ndarray, y: np.ndarray, weight: np.ndarray, *_: Any) -> tuple[Model, int]:
-        made = make()
+        x = np.asarray(x, kind)
+        made = make(x)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             made.fit(x, y, sample_weight=weight)
 
         def answer(x: np.ndarray) -> np.ndarray:
             proba = np.zeros((len(x), classes))
-            proba[:, made.classes_] = made.predict_proba(x)
+            proba[:, made.classes_] = made.predict_proba(np.asarray(x, kind))
             return proba
 
         return answer, int(np.max(getattr(made, "n_iter_", 1)))
