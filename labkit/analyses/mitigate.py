@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses._mitigate.offered import Offered, offered
-from labkit.analyses._mitigate.people import ASKED, Given, Roles, roles, taken
+from labkit.analyses._mitigate.people import ASKED, Arrays, Given, Roles, roles, taken
 from labkit.analyses._mitigate.stated import Criterion, Judges
 from labkit.analyses._mitigate.sweep import Rule, Sweep
 from labkit.analyses._predicted import Statement, positive_class
@@ -80,11 +80,9 @@ def mitigate(
     there = offered(given, found, learner, parts, index, seed, must=methods is not None or model is None)
     if not there.bases:
         raise Refused(ASKED, "neither answers nor a learner", "a model, predictions, or a learner that fits the data")
-    sweep = Sweep(
-        {"positive": index, "criterion": criterion, "seed": seed}, there.fit, there.learn,
-        *(taken(there.held, rows) for rows in (found.rule, found.choose, found.state)),
-        len(given.p.classes), seed, there.unfit,
-    )  # fmt: skip
+    aims = {"positive": index, "criterion": criterion, "seed": seed}
+    rule, choose, state = (taken(there.held, rows) for rows in (found.rule, found.choose, found.state))
+    sweep = Sweep(aims, there.fit, there.learn, rule, choose, state, len(given.p.classes), seed, there.unfit)
     rules = [_of_the_held(base, found) for base in there.bases] + sweep.run(methods, strengths)
     return _record(statement, given, found, there, sweep, rules, aim, index, tolerance, least, least_of)
 
@@ -144,7 +142,7 @@ def _record(
         feature=found.grouping.name,
         criterion=aim.name,
         between=aim.rates,
-        learner=there.fit.fit.about if there.fit is not None else "none",
+        learner=there.fit.learner.about if there.fit is not None else "none",
         tolerance=tolerance,
         n_learn=len(found.learn) if there.fit is not None else 0,
         n_rule=len(found.rule),
@@ -174,7 +172,7 @@ def _record(
     )
 
 
-def _judges(people: dict[str, np.ndarray], groups: int, positive: int, aim: Criterion) -> Judges:
+def _judges(people: Arrays, groups: int, positive: int, aim: Criterion) -> Judges:
     return Judges(people["y"], people["group"], groups, positive, aim, np.ones(groups, bool))
 
 
@@ -224,5 +222,5 @@ def _status(judge: Judges, rule: Rule, ranked: np.ndarray, groups: tuple[str, ..
 def _provenance(statement: Statement, given: Given, there: Offered) -> Provenance:
     made = statement.provenance()
     train = {} if given.train is None else {"train": given.train.describe()}
-    learner = {} if there.fit is None else {"learner": there.fit.fit.name, "about": there.fit.fit.about}
+    learner = {} if there.fit is None else {"learner": there.fit.learner.name, "about": there.fit.learner.about}
     return replace(made, data={"test": made.data, **train}, model={**made.model, **learner})

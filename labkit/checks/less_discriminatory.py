@@ -25,7 +25,8 @@ def less_discriminatory(
     at, what = record.least, spoken(record.criterion)
     value, low, high = (float(a[at]) for a in (record.gain, record.gain_low, record.gain_high))
     cost = number(float(record.cost[at]), float(record.cost_low[at]), float(record.cost_high[at]), digits=3)
-    tried = f"among {len(record.method) - 1} other rules by {len(set(record.method.tolist())) - 1} methods"
+    methods = len(set(record.method[record.stage != "none"].tolist()))
+    tried = f"among {len(record.method) - 1} other rules by {methods} method{'s' if methods != 1 else ''}"
     beyond = bool(record.p[record.reference] < alpha)
     status: FindingStatus
     if not record.found:

@@ -51,7 +51,7 @@ def offered(
     arrays, learn = {"y": p.y, "group": found.grouping.code}, {}
     fit, unfit, reads = None, "predictions alone, without data to train on", "unknown"
     source = train if train is not None else held
-    if source is not None:
+    if source is not None and held is not None:
         told = telling(source, by)
         reads = "a column" if told else "nothing"
         if source.schema.modality not in ("text", "image+text"):

@@ -184,7 +184,8 @@ class Judges:
         cells, counts = np.unique(keys, axis=0, return_counts=True)
         group, truth = cells[:, 0].astype(int), cells[:, 1].astype(int)
         drawn = resampling.bootstrap_counts(counts, REPLICATES, generator)
-        apart, now = [], []
+        apart: list[np.ndarray] = []
+        now: list[np.ndarray] = []
         for chance in (cells[:, 2], cells[:, 3]):
             design = np.zeros((len(cells), self.groups * 4))
             rows = np.arange(len(cells))

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from labkit.analyses._mitigate.learners import Learner
 from labkit.core import method, progress, registry, resampling
 from labkit.core.refused import Refused
-from labkit.mitigations import Answer, Fit, Model
+from labkit.mitigations import Answer, Model
 
 AFTER = {"score", "features"}
 # A method that fits more often than to rank people once and then to train plays with the learner.
@@ -41,7 +42,7 @@ class Watched:
     """A learner that is watched: how often a method fits, and whether by a loss of its own. What the learner makes of the
     people as they are is fitted once."""
 
-    fit: Fit
+    learner: Learner
     x: np.ndarray
     y: np.ndarray
     fits: int = 0
@@ -49,22 +50,22 @@ class Watched:
 
     @property
     def classes(self) -> int:
-        return self.fit.classes
+        return self.learner.classes
 
     @property
     def takes_objective(self) -> bool:
-        return self.fit.takes_objective
+        return self.learner.takes_objective
 
     @cached_property
     def plain(self) -> Model:
         """The learner without any method."""
-        return self.fit(self.x, self.y)
+        return self.learner(self.x, self.y)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: Any = None, objective: Any = None) -> Model:
         self.fits, self.objective = self.fits + 1, self.objective or objective is not None
         if x is self.x and y is self.y and weight is None and objective is None:
             return self.plain
-        return self.fit(x, y, weight=weight, objective=objective)
+        return self.learner(x, y, weight=weight, objective=objective)
 
     @property
     def stage(self) -> str:
@@ -131,10 +132,10 @@ class Sweep:
         answer = method.call(function, spec, offered)
         stage = "after" if after or self.fit is None else self.fit.stage
         reads = _reads(answer, self.state)
-        chances = [self._asked(name, answer, reads, people) for people in (self.choose, self.state)]
+        choose, state = (self._asked(name, answer, reads, people) for people in (self.choose, self.state))
         if getattr(answer, "decides", False):
-            return Rule(name, stage, strength, reads, *chances, None)
-        return Rule(name, stage, strength, reads, *map(decided, chances), chances[1])
+            return Rule(name, stage, strength, reads, choose, state, None)
+        return Rule(name, stage, strength, reads, decided(choose), decided(state), state)
 
     def _asked(self, name: str, answer: Answer, reads: tuple[str, ...], people: Mapping[str, np.ndarray]) -> np.ndarray:
         chances = np.asarray(answer(*(people[r] for r in reads)), np.float64)
