@@ -95,11 +95,14 @@ def counterfactual_fairness(
     more = {"positive": model.classes[index], "draws": draws, "placebos": placebos, "rows": rows, "fit_rows": fit_rows}
     about = {"asked": asked.describe(), "fitted": known.describe()}
     run = Run(ASKED, {"by": by, **options, **more}, seed, model, about, batch_size)
-    tables = (_table(part, by, who.groups, most, seed) for part, most in ((known, fit_rows), (asked, rows)))
+    fitting, asking = _table(known, by, who.groups, fit_rows, seed), _table(asked, by, who.groups, rows, seed)
     own = column, _codes(asked, column, who)
-    worlds = Worlds(
-        stated, *tables, asked.schema, own, lambda x: _answers(run, model, x, index), equations, seed, draws
-    )
+
+    def answers(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = logits(run, model, x, ASKED)
+        return z.argmax(1), probabilities(z)[:, index]
+
+    worlds = Worlds(stated, fitting, asking, asked.schema, own, answers, equations, seed, draws)
     with unchanged(model):
         fields = _measured(worlds, placebos)
     for warning in (*p.warnings, *_warnings(who, worlds, fields)):
@@ -170,11 +173,6 @@ def _codes(data: Split, column: int, who: Pair) -> tuple[float, float]:
                 f"{ASKED} by {who.name}", given, f"groups named as the column's values: {', '.join(known[:6])}"
             )
     return float(known.index(who.groups[0])), float(known.index(who.groups[1]))
-
-
-def _answers(run: Run, model: Classifier, x: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    z = logits(run, model, x, ASKED)
-    return z.argmax(1), probabilities(z)[:, index]
 
 
 def _measured(worlds: Worlds, placebos: int) -> dict[str, Any]:

@@ -83,8 +83,7 @@ def gap_decomposition(
         shared, mass = game.along(who.first, who.second, resampling.stream(seed, ASKED, "pairs"))
         null = _null(game, who, replicates, resampling.stream(seed, ASKED, "null"))
     means = np.array([game.own[rows].mean() for rows in (who.first, who.second)])
-    own = np.isin(list(joined), [by] if isinstance(by, str) else list(by))
-    own |= np.array([any(data.schema.features[c].name in by for c in columns) for columns in joined.values()])
+    own = np.array([any(_bears(data.schema.features[c].name, by) for c in columns) for columns in joined.values()])
     return GapDecomposition(
         provenance=run.provenance(),
         warnings=(*p.warnings, *who.warnings(), *run.warnings),
@@ -101,6 +100,11 @@ def gap_decomposition(
         orders=2,
         **_stated(shared, mass, null, float(means[0] - means[1])),
     )
+
+
+def _bears(column: str, by: str | tuple[str, ...]) -> bool:
+    """Whether a column bears an attribute's name, as age does that of age_band."""
+    return any(part == column or part.startswith(f"{column}_") for part in ([by] if isinstance(by, str) else by))
 
 
 def _score(run: Run, model: Classifier, index: int, of: Of) -> Score:
@@ -190,7 +194,8 @@ def _null(game: _Game, who: Pair, replicates: int, generator: np.random.Generato
     deals = int(np.clip(ENOUGH // len(together), 1, DEALS))
     draws = []
     for _ in range(deals):
-        shared, _mass = game.along(*np.split(generator.permutation(together), [size]), generator)
+        dealt = generator.permutation(together)
+        shared, _mass = game.along(dealt[:size], dealt[size:], generator)
         draws.append(generator.choice([-1.0, 1.0], (-(-replicates // deals), len(shared))) @ shared)
     return np.concatenate(draws)
 

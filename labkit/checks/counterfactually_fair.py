@@ -20,7 +20,7 @@ def counterfactually_fair(
         low, high = float(record.share_low[g]), float(record.share_high[g])
         status: FindingStatus = "meets" if high <= most else "does_not_meet" if low > most else "inconclusive"
         says = (
-            f"Under the stated graph {share(float(record.share[g]), low, high)} of {record.n[g]:,} people of {group} would be "
+            f"Under the stated graph {share(float(record.share[g]), low, high)} of {record.n[g]:,} people of the group {group} would be "
             f"answered otherwise (probability of {record.positive}: "
             f"{number(record.shift[g], record.shift_low[g], record.shift_high[g], digits=3)})"
         )

@@ -43,16 +43,17 @@ def figure(record: CounterfactualFairness) -> go.Figure:
         )
         _points(result, shifts, np.array([low, high]), g, group, 2)
     chance = float(record.null_share.max()), float(np.abs(record.null_shift).max())
-    for col, low, high in ((1, 0.0, chance[0]), (2, -chance[1], chance[1])):
+    for col, left, right in ((1, 0.0, chance[0]), (2, -chance[1], chance[1])):
         result.add_shape(
-            type="rect", x0=low, x1=high, y0=-0.5, y1=count - 0.5, fillcolor=rgba(NEUTRAL, 0.2), line={"width": 0},
+            type="rect", x0=left, x1=right, y0=-0.5, y1=count - 0.5, fillcolor=rgba(NEUTRAL, 0.2), line={"width": 0},
             layer="below", row=1, col=col,
         )  # fmt: skip
     mark(result, 0.0, count, "dot", row=1, col=2)
     far = span(
         record.shift_low, record.shift_high, record.path_low, record.path_high, record.edge_shift, 0.0, chance[1]
     )
-    result.update_xaxes(title_text="share, 95 % interval", rangemode="tozero", row=1, col=1)
+    wide = span(record.share_high, record.path_share, record.edge_share, chance[0], 0.0)
+    result.update_xaxes(title_text="share, 95 % interval", range=wide, row=1, col=1)
     result.update_xaxes(title_text=f"probability of {record.positive}", range=far, row=1, col=2)
     return result
 
@@ -115,7 +116,7 @@ def says(record: CounterfactualFairness) -> str:
     moved = share(record.share[g], record.share_low[g], record.share_high[g])
     change = number(record.shift[g], record.shift_low[g], record.shift_high[g], digits=3)
     parts = [
-        f"Under the stated graph {moved} of {record.n[g]:,} people of {record.attribute} {group} would be answered otherwise "
+        f"Under the stated graph {moved} of {record.n[g]:,} people whose {record.attribute} is {group} would be answered otherwise "
         f"had they been {other}, {100 * record.promoted[g]:.1f} of 100 {record.positive} and {100 * record.demoted[g]:.1f} no "
         f"longer; the probability of {record.positive} would change by {change} on average"
     ]

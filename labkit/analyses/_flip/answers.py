@@ -18,15 +18,32 @@ DRAWS, FEW = 5000, 10  # of the null; pairs of neutral words that it takes at le
 ROUNDING = 1e-6  # a probability that moves less has not moved
 
 
+Answers = tuple[np.ndarray, np.ndarray]  # classes, and the positive class's probability
+
+
 @dataclass(eq=False)
 class Moves:
-    """Answers before and after one exchange: classes, and the positive class's probability."""
+    """Answers before and after one exchange."""
 
-    label: np.ndarray
-    new_label: np.ndarray
-    proba: np.ndarray
-    new_proba: np.ndarray
+    before: Answers
+    after: Answers
     positive: int
+
+    @property
+    def label(self) -> np.ndarray:
+        return self.before[0]
+
+    @property
+    def new_label(self) -> np.ndarray:
+        return self.after[0]
+
+    @property
+    def proba(self) -> np.ndarray:
+        return self.before[1]
+
+    @property
+    def new_proba(self) -> np.ndarray:
+        return self.after[1]
 
     @property
     def changed(self) -> np.ndarray:
@@ -50,27 +67,23 @@ def asked_of(run: Run, model: Classifier, design: Design, positive: int) -> tupl
     """What the model answers to the exchanges, and to the controls; and (pairs,) the mean change of the probability by pairs
     of neutral words."""
 
-    def answers(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def answers(x: np.ndarray) -> Answers:
         z = logits(run, model, x, run.analysis)
         return z.argmax(1), probabilities(z)[:, positive]
 
     label, proba = answers(design.x)
-    found = [Moves(*_paired((label[e.rows], proba[e.rows]), answers(e.x)), positive) for e in design.exchanges]
+    found = [Moves((label[e.rows], proba[e.rows]), answers(e.x), positive) for e in design.exchanges]
     pairs = np.zeros(0)
     if design.chance is not None:
-        changes = Moves(*_paired(answers(design.chance.before), answers(design.chance.after)), positive)
+        changes = Moves(answers(design.chance.before), answers(design.chance.after), positive)
         pairs = _by_unit(changes.shift, design.chance.rows)
     # a control that starts from the inputs themselves needs no answer of its own
     beside = []
     for c in design.controls:
         own = np.array_equal(c.before, design.x[c.rows])
         before = (label[c.rows], proba[c.rows]) if own else answers(c.before)
-        beside.append(Moves(*_paired(before, answers(c.after)), positive))
+        beside.append(Moves(before, answers(c.after), positive))
     return found, beside, pairs
-
-
-def _paired(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
-    return before[0], after[0], before[1], after[1]
 
 
 def stated(

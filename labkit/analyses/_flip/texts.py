@@ -177,8 +177,8 @@ def of_templates(
         controls = [Control("neutral words", np.arange(len(made)), answers[one, t], answers[other, t])]
         first, second = np.triu_indices(len(plain), 1)
         some = generator.permutation(len(first))[:PAIRS]
-        sides = (answers[side[some]].reshape(-1, answers.shape[2]) for side in (first, second))
-        chance = Control("pairs of neutral words", np.repeat(np.arange(len(some)), len(templates)), *sides)
+        before, after = (answers[side[some]].reshape(-1, answers.shape[2]) for side in (first, second))
+        chance = Control("pairs of neutral words", np.repeat(np.arange(len(some)), len(templates)), before, after)
     return Design(x, np.array([t for t, _, _ in made]), found, controls, chance, 0, dict(strange))
 
 
