@@ -100,6 +100,17 @@ def test_coverage_with_few_large_and_many_small_strata(count: int, least: int, m
     assert 0.93 < np.mean((low <= 1.3) & (high >= 1.3)) < 0.97
 
 
+def test_one_common_difference_is_rarely_called_uneven() -> None:
+    """Groups of unequal size and strata of unequal base rates, one true difference: p-values are spread evenly."""
+    generator = np.random.default_rng(8)
+    m, t, base = np.array([300, 200, 400, 100]), np.array([60, 50, 30, 90]), np.array([0.02, 0.1, 0.2, 0.3])
+    found = []
+    for _ in range(120):
+        a, b = generator.binomial(m, base + 0.4), generator.binomial(t, base)
+        found.append(strata.homogeneity(a, m, b, t, 200, generator))
+    assert stats.kstest(found, "uniform").pvalue > 0.01 and np.mean(np.array(found) < 0.05) < 0.11
+
+
 def test_permutations_follow_the_exact_distribution() -> None:
     """Two strata, every table enumerated: the share of deals as far from equality."""
     hits, n = np.array([[7, 3], [4, 8]]), np.array([[12, 11], [9, 14]])
