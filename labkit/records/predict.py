@@ -72,7 +72,7 @@ class Predictions(Record):
         """Predictions from a table, without any model.
 
         Args:
-            frame: one row an example.
+            frame: one row an example; also a polars or Arrow table.
             y: the column of true labels; None where nobody knows them: then only what needs no truth is measured.
             label: the column of predicted labels.
             score: the column with the probability of the second class (two classes only); predicted labels are then
@@ -86,8 +86,9 @@ class Predictions(Record):
 
         Raises:
             Refused: missing columns, missing values in ``y`` or the predictions, predictions that are not among the
-                classes (scores given as labels, text against numbers), scores outside 0 to 1, groups whose index does
-                not hold the table's rows.
+                classes (scores given as labels, text against numbers), labels that read alike or stand for a missing
+                value, scores outside 0 to 1 (percentages, log-odds), groups whose index does not hold the table's rows,
+                a group column with more than 20 numbers or dates.
         """
         from labkit.records._frame import predictions_from_frame
 
