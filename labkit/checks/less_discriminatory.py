@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+
+import numpy as np
 
 from labkit.core.method import Range
-from labkit.core.words import number, spoken
+from labkit.core.words import less, number, spoken
 from labkit.records.finding import Finding, FindingStatus
 from labkit.records.mitigate import Mitigation
 
@@ -18,46 +20,44 @@ def less_discriminatory(
     others.
 
     It does not meet the criterion when the disparity in use is beyond chance and the alternative has less of it, by
-    ``gain`` at least with an interval above 0, at a price within the tolerance; it meets it when nothing worth ``gain`` was found
-    or the interval of what was found lies below it; else it is inconclusive. That none was found among these methods does
-    not say that there is none.
+    ``gain`` at least with an interval above 0, at a price within the tolerance; it meets it when the interval of what the best
+    alternative has less lies below ``gain``; else it is inconclusive. That none was found among these methods does not say
+    that there is none.
     """
-    at, what = record.least, spoken(record.criterion)
-    value, low, high = (float(a[at]) for a in (record.gain, record.gain_low, record.gain_high))
-    cost = number(float(record.cost[at]), float(record.cost_low[at]), float(record.cost_high[at]), digits=3)
+    at, what = record.least if record.found else _next(record), spoken(record.criterion)
     methods = len(set(record.method[record.stage != "none"].tolist()))
     tried = f"among {len(record.method) - 1} other rules by {methods} method{'s' if methods != 1 else ''}"
+    about: dict[str, Any] = {
+        "check": "less_discriminatory",
+        "criterion": f"no alternative with {gain:g} less difference at an accuracy within {record.tolerance:g}",
+        "subject": f"{what} by {record.feature}",
+        "thresholds": {"gain": gain, "alpha": alpha},
+        "n": record.n,
+    }
+    if at == record.reference:
+        says = f"{tried[0].upper()}{tried[1:]} none keeps within {record.tolerance:g} of the accuracy on {record.n_choose} people."
+        return Finding(status="inconclusive", says=says, **about)
+    value, low, high = (float(a[at]) for a in (record.gain, record.gain_low, record.gain_high))
+    cost = number(float(record.cost[at]), float(record.cost_low[at]), float(record.cost_high[at]), digits=3)
     beyond = bool(record.p[record.reference] < alpha)
-    status: FindingStatus
-    if not record.found:
-        alone = record.affordable.sum() <= 1
-        status = "inconclusive" if alone else "meets"
-        says = f"no alternative with less difference in {what} was found {tried}"
-        says += f": on {record.n_choose} people no accuracy can be told within {record.tolerance:g}" if alone else ""
-    else:
-        says = (
-            f"{record.named(at)} has {number(value, low, high, digits=3)} less difference in {what} by {record.feature}, at a "
-            f"price of {cost} of accuracy: the least {tried}, chosen on {record.n_choose} people and stated on {record.n} others"
-        )
-        if beyond and low > 0 and value >= gain and record.cost[at] <= record.tolerance:
-            status = "does_not_meet"
-        elif high < gain:
-            status = "meets"
-        else:
-            status = "inconclusive"
-            says += _unsure(record, at, beyond, low)
-    return Finding(
-        check="less_discriminatory",
-        status=status,
-        says=f"{says[:1].upper()}{says[1:]}.",
-        estimate=value,
-        low=low,
-        high=high,
-        n=record.n,
-        criterion=f"no alternative with {gain:g} less difference at an accuracy within {record.tolerance:g}",
-        subject=f"{what} by {record.feature}",
-        thresholds={"gain": gain, "alpha": alpha},
+    status: FindingStatus = "meets" if high < gain else "inconclusive"
+    if record.found and beyond and low > 0 and value >= gain and record.cost[at] <= record.tolerance:
+        status = "does_not_meet"
+    says = (
+        f"{record.named(at)} has {less(value, low, high)} difference in {what} by {record.feature}, at a price of {cost} of "
+        f"accuracy: the least {tried}, chosen on {record.n_choose} people and stated on {record.n} others"
     )
+    if not record.found:
+        says = f"No alternative {tried} had less than the rule in use on the people to choose by; the next, {says}"
+    if status == "inconclusive":
+        says += _unsure(record, at, beyond, low)
+    return Finding(status=status, says=f"{says[:1].upper()}{says[1:]}.", estimate=value, low=low, high=high, **about)
+
+
+def _next(record: Mitigation) -> int:
+    """The affordable point with the least disparity besides the rule in use, or that rule where it is alone."""
+    others = np.flatnonzero(record.affordable & (np.arange(len(record.method)) != record.reference))
+    return int(others[record.chosen_disparity[others].argmin()]) if len(others) else record.reference
 
 
 def _unsure(record: Mitigation, at: int, beyond: bool, low: float) -> str:

@@ -33,6 +33,13 @@ def lead(ahead: float, low: float, high: float) -> str:
     return f"{number(ahead, low, high, digits=3)} ahead"
 
 
+def less(value: float, low: float, high: float) -> str:
+    """How much less one has than another, with its 95 % interval: "0.110 (0.086 to 0.133) less", or so much more."""
+    if value < 0:
+        return f"{number(-value, -high, -low, digits=3)} more"
+    return f"{number(value, low, high, digits=3)} less"
+
+
 def p_value(p: float) -> str:
     """A p-value: "p = 0.03", or its order of magnitude where it is small."""
     if p >= 0.001:

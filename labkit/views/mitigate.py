@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from labkit.core.words import number, spoken
+from labkit.core.words import less, number, spoken
 from labkit.records.mitigate import Mitigation
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors
 
@@ -173,7 +173,7 @@ def says(record: Mitigation) -> str:
     sure = "" if record.gain_low[at] > 0 else ", which may be chance"
     less = (
         f" Of {tried}, {int(record.affordable.sum()) - 1} kept within {record.tolerance:g} of that accuracy, and of these "
-        f"{record.named(at)} differed least on the people to choose by; on others it differs by {_ends(record, 'disparity', at)}, {_ends(record, 'gain', at)} less{sure}."
+        f"{record.named(at)} differed least on the people to choose by; on others it differs by {_ends(record, 'disparity', at)}, {_gained(record, at)}{sure}."
     )
     return f"{begin}{less} {_price(record, at)} {_who(record, at)} {_legal(record, at)}"
 
@@ -181,6 +181,10 @@ def says(record: Mitigation) -> str:
 def _ends(record: Mitigation, name: str, i: int) -> str:
     value, low, high = (getattr(record, name + end)[i] for end in ("", "_low", "_high"))
     return number(value, low, high, digits=3)
+
+
+def _gained(record: Mitigation, at: int) -> str:
+    return less(float(record.gain[at]), float(record.gain_low[at]), float(record.gain_high[at]))
 
 
 def _price(record: Mitigation, at: int) -> str:

@@ -49,7 +49,7 @@ def offered(
     p, train, held = given.p, given.train, given.held
     own = isinstance(learner, nn.Module) or learner == "own"
     arrays, learn = {"y": p.y, "group": found.grouping.code}, {}
-    fit, unfit, reads = None, "predictions alone, without data to train on", "unknown"
+    fit, unfit, reads = None, "no data to train on", "unknown"
     source = train if train is not None else held
     if source is not None and held is not None:
         told = telling(source, by)

@@ -122,7 +122,7 @@ class Sweep:
         after = bool(wanted & AFTER)
         people = self.rule if after else self.learn
         if self.fit is None and not after:
-            given = self.unfit or "no data to train on"
+            given = self.unfit
             raise Refused(name, given, "a data set with .train, and a learner that takes its inputs")
         offered = {**self.offered, **people, "generator": resampling.stream(self.seed, "mitigate", name)}
         if self.fit is not None:
