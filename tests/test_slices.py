@@ -148,7 +148,8 @@ def test_counts_and_tests_are_those_of_pandas_and_scipy(planted) -> None:
 def test_the_search_leaves_out_no_slice_that_enumeration_finds() -> None:
     generator = np.random.default_rng(5)
     code = np.column_stack([generator.integers(0, k, 900) for k in (3, 4, 2, 5)])
-    wrong = (generator.random(900) < 0.1 + 0.2 * (code[:, 0] == 1) * (code[:, 3] > 2)).astype(float)
+    narrow = (code[:, 0] == 1) & (code[:, 2] == 0) & (code[:, 3] == 4)
+    wrong = (generator.random(900) < 0.05 + 0.9 * narrow).astype(float)
     single = np.array([(c, b, b) for c, k in enumerate((3, 4, 2, 5)) for b in range(k)])
     cells = _slices.cells(code, wrong)
     found = _slices.search(cells, single, 3, 20)
@@ -165,6 +166,10 @@ def test_the_search_leaves_out_no_slice_that_enumeration_finds() -> None:
     best = {s for s, v in scores.items() if v >= _slices.FLOOR}
     assert best and set(found.sets) == best, "fewer than the pool holds, so all of them"
     assert len(found.sets) <= found.candidates <= len(scores)
+    sums = held(cells.code, single) @ np.column_stack([cells.weight, cells.harm, cells.excess])
+    bound = _slices._bound(cells, _slices.Level(np.arange(len(single))[:, None], *sums.T), 20)
+    for k in range(len(single)):
+        assert bound[k] >= max(v for key, v in scores.items() if k in key), "no narrower slice beats its bound"
 
 
 def test_a_narrower_slice_that_is_no_worse_and_the_same_people_are_not_told_again() -> None:
