@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,34 @@ def test_sound_models_are_seldom_told() -> None:
         p = counts_alike(size, data.x[:, :1], code, 200, np.random.default_rng(seed))
         told += p < 0.05
     assert told <= 6
+
+
+def test_like_values_are_compared_with_like_and_a_small_difference_among_them_is_seen() -> None:
+    generator = np.random.default_rng(0)
+    code = generator.integers(0, 2, 600)
+    number, kind = generator.normal(size=600) + code, generator.integers(0, 3, 600) + code
+    for values, slope in ((number, 5.0), (kind, 2.0)):
+        size = 10 + slope * values + 0.1 * generator.normal(size=600)
+        p = counts_alike(size, values[:, None], code, 300, generator)
+        assert p > 0.05, "the values differ, and what is made of a value does not"
+        p = counts_alike(size + 0.05 * code, values[:, None], code, 300, generator)
+        assert p < 0.05, "beside the slope the difference is small, among like values it is not"
+    assert np.isnan(counts_alike(size, code[:, None], code, 100, generator))
+
+
+def test_p_among_like_values_counts_the_ways_to_deal_people_within_them() -> None:
+    values, code = np.repeat([0, 1], [4, 6])[:, None], np.array([0, 1, 1, 1, 0, 0, 0, 0, 1, 1])
+    size = np.array([9.0, 1, 2, 1, 5, 6, 5, 5.5, 6, 7])
+    left = size - np.repeat([size[:4].mean(), size[4:].mean()], [4, 6])
+
+    def apart(of_b: tuple[int, ...]) -> float:
+        b = np.isin(np.arange(10), of_b)
+        return abs(left[b].mean() - left[~b].mean())
+
+    ways = [apart((*x, *y)) for x in combinations(range(4), 3) for y in combinations(range(4, 10), 2)]
+    exact = np.mean([w >= apart((1, 2, 3, 8, 9)) - 1e-9 for w in ways])
+    found = counts_alike(size, values, code, 4000, np.random.default_rng(0))
+    assert found == pytest.approx(exact, abs=0.03)
 
 
 def test_a_group_whose_maps_are_worse_is_told_and_numbers_are_those_of_the_explanation() -> None:
