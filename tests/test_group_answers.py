@@ -207,6 +207,8 @@ def test_benjamini_hochberg_is_scipys() -> None:
 
 
 def test_the_table_of_comparisons_has_everything_beside_everything(frame) -> None:
-    found = lk.audit_groups(predictions(frame), ["accuracy", "selection_rate"], by=["g", "h"], positive=1, replicates=200)
+    found = lk.audit_groups(
+        predictions(frame), ["accuracy", "selection_rate"], by=["g", "h"], positive=1, replicates=200
+    )
     table = lk.views.audit_groups.comparisons(found)
     assert len(table) == 4 and table["p (Holm)"].notna().all() and (table["worst group"] == "").sum() == 2

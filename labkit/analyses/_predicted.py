@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -70,10 +71,16 @@ class Statement:
             seed=self.seed,
             model=next(iter(self.predictions.values())).provenance.model,
             data=next(iter(sources.values())) if len(sources) == 1 else sources,
-            packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "scipy")}},
+            packages=_packages(),
             started=self.started.isoformat(timespec="seconds"),
             seconds=round(time.perf_counter() - self.clock, 3),
         )
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """The versions that a result may depend on. Looking them up takes longer than a small audit: once will do."""
+    return {"python": platform.python_version(), **{p: version(p) for p in ("numpy", "scipy")}}
 
 
 def positive_class(asked: str, p: Predictions, positive: int | str | None) -> int:

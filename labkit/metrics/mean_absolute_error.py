@@ -10,6 +10,8 @@ from labkit.metrics import Reals
 from labkit.metrics._mean import mean
 
 
-def mean_absolute_error(y_true: Reals, y_pred: Reals, weight: np.ndarray | None = None) -> Annotated[float, Range(0, math.inf)]:
+def mean_absolute_error(
+    y_true: Reals, y_pred: Reals, weight: np.ndarray | None = None
+) -> Annotated[float, Range(0, math.inf)]:
     """The mean distance of estimate and truth, in the unit of the target, from 0; lower is better."""
     return mean(np.abs(np.asarray(y_pred) - y_true), weight)
