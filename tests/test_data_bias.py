@@ -142,6 +142,14 @@ def test_a_legitimate_factor_explains_a_difference_or_does_not() -> None:
     assert found.adjusted_difference[0, 0] < 0.05 and found.adjusted_p[0, 0] > 0.05 and found.adjusted_low[0, 0] == 0
     slow = [np.mean([y[(group == g) & (level == s)].mean() for s in level]) for g in (0, 1)]
     assert found.adjusted[0] == pytest.approx(slow)
+    far = []
+    for _ in range(200):
+        mixed = group.copy()
+        for s in (0, 1):
+            mixed[level == s] = generator.permutation(mixed[level == s])
+        rates = [[y[(mixed == g) & (level == s)].mean() for s in (0, 1)] @ np.bincount(level) / n for g in (0, 1)]
+        far.append(abs(rates[0] - rates[1]))
+    assert found.adjusted_null95[0, 0] == pytest.approx(np.quantile(far, 0.95), rel=0.25)
     unfair = replace(p, y=np.where((group == 1) & (generator.random(n) < 0.3), 1, y))
     assert lk.data_bias(unfair, "g", within="level", replicates=500).adjusted_p[0, 0] < 0.01
     assert "At equal level" in lk.check(found, only=["even_data"])[0].says
