@@ -38,7 +38,9 @@ def people(seed: int, flips: dict[str, float], n: int = N) -> tuple[lk.Predictio
 
 def test_counts_rates_and_tests_equal_what_pandas_and_scipy_give() -> None:
     before, after = people(0, {"a": 0.05, "b": 0.2, "c": 0.1})
-    found = lk.changes_by_group(before, after, "group", ["accuracy", "true_positive_rate", "selection_rate"])
+    found = lk.changes_by_group(
+        before, after, "group", ["accuracy", "true_positive_rate", "selection_rate"], replicates=100
+    )
     frame = pd.DataFrame({"y": before.y, "b": before.label, "a": after.label, "g": before.groups["group"]})
     rows = lk.rows(found).set_index(["measure", "feature", "group"])
     for name, part in frame.groupby("g"):
@@ -74,27 +76,27 @@ def test_p_equals_the_share_of_all_ways_to_deal_people_to_groups() -> None:
     group = np.array(list("aaaabbbb"))
     before, after = answered(y, label, group), answered(y, other, group)
     found = lk.changes_by_group(
-        before, after, "group", least=1, least_of=1, replicates=20_000, seed=int(generator.integers(9))
+        before, after, "group", least=1, least_of=1, replicates=6000, seed=int(generator.integers(9))
     )
     moved = (other == y).astype(int) - (label == y)
     seen = abs(moved[:4].mean() - moved[4:].mean())
     deals = [np.array(d, bool) for d in product([0, 1], repeat=8) if sum(d) == 4]
     exact = np.mean([abs(moved[d].mean() - moved[~d].mean()) >= seen - 1e-9 for d in deals])
-    assert found.p[0, 0] == pytest.approx(exact, abs=0.015)
+    assert found.p[0, 0] == pytest.approx(exact, abs=0.025)
 
 
 def test_a_group_that_loses_is_told_and_the_sound_twin_is_not() -> None:
-    planted = lk.changes_by_group(*people(1, {"a": 0.02, "b": 0.25}), "group")
+    planted = lk.changes_by_group(*people(1, {"a": 0.02, "b": 0.25}), "group", replicates=500)
     status = {f.subject: f.status for f in lk.check(planted, only=["equal_changes"])}
     assert status["change of accuracy by group"] == "does_not_meet"
     assert planted.group[planted.lowest[0, 0]] == "b" and "accuracy falls in group b" in lk.says(planted)
-    sound = lk.changes_by_group(*people(1, {"a": 0.02, "b": 0.02}), "group")
+    sound = lk.changes_by_group(*people(1, {"a": 0.02, "b": 0.02}), "group", replicates=500)
     assert {f.status for f in lk.check(sound, only=["equal_changes"])} == {"meets"}
 
 
 def test_groups_that_change_alike_are_seldom_told_apart_and_intervals_hold_the_truth() -> None:
     told, held, largest = 0, 0, 0
-    for seed in range(80):
+    for seed in range(50):
         found = lk.changes_by_group(
             *people(seed, {"a": 0.1, "b": 0.1, "c": 0.1}, 400), "group", replicates=200, seed=seed
         )
@@ -102,7 +104,7 @@ def test_groups_that_change_alike_are_seldom_told_apart_and_intervals_hold_the_t
         low, high = found.interval()
         held += ((low[0, :3] <= -0.06) & (high[0, :3] >= -0.06)).sum()
         largest += found.difference_low[0, 0] == 0
-    assert told <= 8 and held >= 0.91 * 240 and largest >= 74
+    assert told <= 6 and held >= 0.91 * 150 and largest >= 46
 
 
 def test_small_groups_are_shown_and_not_ranked() -> None:

@@ -79,13 +79,13 @@ def test_p_counts_every_partition_and_draws_agree_with_it() -> None:
 
 def test_without_an_association_p_is_uniform_and_with_one_it_is_told() -> None:
     p, one_sided = [], []
-    for seed in range(150):
+    for seed in range(100):
         vectors, targets, attributes = drawn(seed, 4, 0.0)
         found = lk.embedding_association(vectors, targets, attributes, replicates=100)
         p.append(found.p)
         one_sided.append(found.p_one_sided)
     assert np.mean(np.array(p) <= 0.2) == pytest.approx(0.2, abs=0.1)
-    assert np.mean(one_sided) == pytest.approx(0.5, abs=0.08) and np.mean(np.array(p) < 0.05) <= 0.09
+    assert np.mean(one_sided) == pytest.approx(0.5, abs=0.08) and np.mean(np.array(p) < 0.05) <= 0.1
     vectors, targets, attributes = drawn(0, 10, 2.0, others=300)
     planted = lk.embedding_association(vectors, targets, attributes, replicates=500, permutations=1000)
     assert planted.effect > 1.3 and planted.p < 0.01 and planted.p_control < 0.05 and not planted.exact
