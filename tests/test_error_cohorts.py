@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import numpy as np
 import pandas as pd
@@ -11,19 +10,10 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 import labkit as lk
-from labkit.analyses import _predicted
 from labkit.analyses._harm import Harm, first_half
 from labkit.core import intervals
 from labkit.views._static import svg
 from labkit.views.error_cohorts import heat_map
-
-
-@pytest.fixture(scope="module", autouse=True)
-def versions_are_read_once():
-    """Many tables are audited here: to read the packages' versions for each takes longer than to audit it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_predicted, "version", functools.cache(_predicted.version))
-        yield
 
 
 def people(seed: int, n: int, planted: float = 0.0) -> pd.DataFrame:

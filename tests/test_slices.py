@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from itertools import combinations, product
 
 import numpy as np
@@ -12,20 +11,11 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 import labkit as lk
-from labkit.analyses import _predicted, _slices
+from labkit.analyses import _slices
 from labkit.analyses._conditions import columns, conditions, held
 from labkit.analyses._harm import Harm, difference, first_half
 from labkit.core import intervals
 from labkit.views._static import svg
-
-
-@pytest.fixture(scope="module", autouse=True)
-def versions_are_read_once():
-    """Hundreds of tables are audited here: to read the packages' versions for each takes longer than to audit it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_predicted, "version", functools.cache(_predicted.version))
-        yield
-
 
 COLUMNS = {"job": list("abcd"), "city": list("xyz"), "sex": ["F", "M"]}
 BASE = 0.15
