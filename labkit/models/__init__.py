@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.models import defenses
+from labkit.models import compression, defenses
 from labkit.models.classifier import Classifier
 from labkit.models.opening import open, save
 from labkit.models.wrapping import wrap
 
-__all__ = ["Classifier", "defenses", "open", "save", "wrap"]
+__all__ = ["Classifier", "compression", "defenses", "open", "save", "wrap"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import labkit as lk
 from labkit.core.record import Record
 from labkit.core.refused import Refused
+from labkit.models import compression
 from labkit.records.predict import Predictions
 
 if TYPE_CHECKING:
@@ -83,6 +85,10 @@ def flip_test(subject: Subject, step: Step, seed: int, *, by: str = EACH, positi
     return lk.flip_test(subject.classifier(), subject.split(step.split, step.rows), by, positive=positive, seed=seed)
 
 
+def embedding_association(subject: Subject, step: Step, seed: int, *, targets: str) -> Record:
+    return lk.embedding_association(subject.classifier(), targets, data=subject.dataset(), seed=seed)
+
+
 def counterfactual_fairness(
     subject: Subject,
     step: Step,
@@ -114,6 +120,29 @@ def explanation_disparity(
     return lk.explanation_disparity(subject.classifier(), split, by, method, background=background, seed=seed)
 
 
+def bias_amplification(subject: Subject, step: Step, seed: int, *, by: str = EACH) -> Record:
+    train = None if subject.given is not None else subject.dataset().train
+    return lk.bias_amplification(subject.predictions(step.split, step.rows), by, train, seed=seed)
+
+
+def changes_by_group(
+    subject: Subject, step: Step, seed: int, *, prune: float = 0.0, bits: int = 0, positive: Positive = None
+) -> Record:
+    """The model beside itself with a share of its weights cut, or its weights rounded to so many bits."""
+    model, split = subject.classifier(), subject.split(step.split, step.rows)
+    if not prune and not bits:
+        given = "neither a share of weights to cut nor bits to round them to"
+        raise Refused(f"a smaller {subject.name}", given, "prune = 0.5 or bits = 8 in the plan")
+    smaller = compression.prune(model, prune) if prune else model
+    smaller = compression.quantize(smaller, bits) if bits else smaller
+    before, after = subject.predictions(step.split, step.rows), lk.predict(smaller, split)
+    return lk.changes_by_group(before, after, list(subject.groups), positive=positive, seed=seed)
+
+
+def embedding_association(subject: Subject, step: Step, seed: int, *, test: str) -> Record:
+    return lk.embedding_association(subject.classifier(), test, data=subject.dataset(), seed=seed)
+
+
 def mitigate(
     subject: Subject,
     step: Step,
@@ -124,11 +153,19 @@ def mitigate(
     criterion: str = "selection_rate",
     positive: Positive = 1,
     tolerance: float = 0.02,
+    learn: int = 0,
 ) -> Record:
+    """Of a model's training people at most ``learn``, the first ones; 0 takes all."""
     asked: dict[str, Any] = {"positive": positive, "criterion": criterion, "tolerance": tolerance, "seed": seed}
-    if subject.given is not None:
-        return lk.mitigate(subject.predictions(step.split, step.rows), None, by, methods, **asked)
-    return lk.mitigate(subject.classifier(), subject.dataset(), by, methods, **asked)
+    if subject.given is None:
+        data = subject.dataset()
+        data = replace(data, train=data.train[:learn]) if learn else data
+        return lk.mitigate(subject.classifier(), data, by, methods, **asked)
+    p = subject.predictions(step.split, step.rows)
+    if p.proba is None:
+        instead = "probabilities, of which a rule can move the threshold (--score), or the model with its training data"
+        raise Refused(f"remedies for {subject.name}", "predictions with labels only", instead)
+    return lk.mitigate(p, None, by, methods, **asked)
 
 
 def _groups(subject: Subject) -> list[str]:
@@ -152,8 +189,12 @@ RUNNERS = (
     error_cohorts,
     individual_fairness,
     flip_test,
+    embedding_association,
     counterfactual_fairness,
     gap_decomposition,
     explanation_disparity,
+    bias_amplification,
+    changes_by_group,
+    embedding_association,
     mitigate,
 )
