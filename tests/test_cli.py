@@ -283,7 +283,6 @@ class TestBadInput:
         for change, option in (
             (frame.drop(columns="sex"), ["--pred", "pred"]),
             (frame, ["--pred", "score"]),
-            (frame, ["--score", "score"]),
             (frame, []),
             (frame.assign(pred=np.nan), ["--pred", "pred"]),
             (frame.assign(hired=np.nan), ["--pred", "pred"]),

@@ -25,6 +25,7 @@ from labkit.records.finding import Finding
 from labkit.report import audit as auditing
 from labkit.report import controls, plain, wording
 from labkit.report import evidence as ev
+from labkit.report import people as told_of_people
 from labkit.report import plan as plans
 from labkit.report.evidence import Outcome
 from labkit.report.folder import Folder, slug
@@ -442,8 +443,8 @@ class TestPage:
         # Wilson, 1927: the p with |71/100 - p| = 1.96 sqrt(p (1 - p) / 100)
         grid = np.linspace(0, 1, 100_001)
         inside = grid[np.abs(0.71 - grid) <= 1.959964 * np.sqrt(grid * (1 - grid) / 100)]
-        assert plain._of_100(71, 100) == f"71 ({100 * inside.min():.0f} to {100 * inside.max():.0f})"
-        assert plain._of_100(0, 0) == "an unknown number"
+        assert told_of_people.of_100(71, 100) == f"71 ({100 * inside.min():.0f} to {100 * inside.max():.0f})"
+        assert told_of_people.of_100(0, 0) == "an unknown number"
 
     def test_every_status_has_words_and_a_shape(self) -> None:
         from typing import get_args

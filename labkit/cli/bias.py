@@ -74,7 +74,7 @@ def bias(
     options: dict[str, Any] = {"positive": positive, "given": list(given) or None}
     options |= {"metrics": list(lk.choose_metrics(harm))} if harm else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
-    report = lk.audit(answers, columns, chosen, out, listen=Lines() if out else None)
+    report = lk.audit(answers, columns, chosen, out, listen=Lines())
     for outcome in report.of(str(report.subjects[0]["name"])):
         click.echo(f"\n{outcome.step.question}\n{outcome.says}")
         tell(f for f in outcome.findings if f.status not in ("not_applicable", "not_measured"))
@@ -123,4 +123,6 @@ def _columns(path: Path, by: tuple[str, ...], answers: set[str | None]) -> Split
             click.echo(f"{column} is left out: {refused.given}", err=True)
     if not set(used) - set(by):
         return None
+    known = ", ".join(c for c in used if c not in by)
+    click.echo(f"taken for what is known of the people: {known} (--drop what is not)", err=True)
     return lk.data.from_frame(frame[list(dict.fromkeys([*used, *by]))], groups=by, name=path.name)

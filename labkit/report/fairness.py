@@ -85,10 +85,6 @@ def flip_test(subject: Subject, step: Step, seed: int, *, by: str = EACH, positi
     return lk.flip_test(subject.classifier(), subject.split(step.split, step.rows), by, positive=positive, seed=seed)
 
 
-def embedding_association(subject: Subject, step: Step, seed: int, *, targets: str) -> Record:
-    return lk.embedding_association(subject.classifier(), targets, data=subject.dataset(), seed=seed)
-
-
 def counterfactual_fairness(
     subject: Subject,
     step: Step,
@@ -189,7 +185,6 @@ RUNNERS = (
     error_cohorts,
     individual_fairness,
     flip_test,
-    embedding_association,
     counterfactual_fairness,
     gap_decomposition,
     explanation_disparity,

@@ -17,7 +17,7 @@ from labkit.report.plan import Plan, Step
 
 AUDIT, PLAN, TIMES, MANIFEST, PAGE = "audit.json", "plan.toml", "times.json", "manifest.json", "index.html"
 FILES = (AUDIT, PLAN, TIMES, MANIFEST, PAGE)
-FOLDERS = ("evidence", "records", "figures")
+FOLDERS = ("evidence", "records", "figures", "tables")
 
 
 class Folder:
@@ -103,6 +103,8 @@ class Folder:
         files = {_path("records", outcome, "lk"): store.dumps(outcome.record)}
         if outcome.record.status != "not_measured":
             files[_path("figures", outcome, "csv")] = ev.table(lk.rows(outcome.record))
+            for name, frame in lk.views.tables(outcome.record).items():
+                files[published(outcome, name)] = ev.table(frame)
         return files
 
     def content(self) -> dict[str, bytes]:
@@ -125,6 +127,11 @@ class Folder:
         for path in self.root.rglob(".*.*"):
             if path.is_file():
                 path.unlink()
+
+
+def published(outcome: Outcome, name: str) -> str:
+    """Where one of an outcome's tables to publish stands in the folder."""
+    return f"tables/{slug(outcome.subject)}/{slug(outcome.step.id)}-{slug(name)}.csv"
 
 
 def _path(kind: str, outcome: Outcome, suffix: str) -> str:

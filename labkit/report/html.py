@@ -12,7 +12,7 @@ from labkit.records.finding import SHAPES, Finding
 from labkit.report import evidence as ev
 from labkit.report import plain, wording
 from labkit.report.evidence import Outcome, slug
-from labkit.report.folder import AUDIT, PLAN
+from labkit.report.folder import AUDIT, PLAN, published
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +157,11 @@ def _view(outcome: Outcome) -> dict[str, Any]:
         return shown
     rows = lk.rows(record)
     shown |= {
+        "published": [
+            {"csv": published(outcome, name), "columns": list(frame.columns), "rows": _cells(frame)}
+            for name, frame in lk.views.tables(record).items()
+        ],
+        "notes": lk.views.notes(record),
         "columns": [str(c) for c in rows.columns],
         "rows": _cells(rows.head(ROWS_SHOWN)),
         "more": max(0, len(rows) - ROWS_SHOWN),

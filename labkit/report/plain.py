@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labkit.core import intervals
 from labkit.records.attack import in_words
-from labkit.report import wording
+from labkit.report import people, wording
 from labkit.report.evidence import Outcome
+from labkit.report.people import of_100
 
 if TYPE_CHECKING:
     from labkit.report.audit import Report
@@ -36,15 +36,25 @@ class Summary:
 
 def summary(report: Report) -> Summary:
     """At most 250 words. The least important findings are left to the table when there is no room."""
-    found = sorted(
-        ((rank, i, text) for i, o in enumerate(report.outcomes) for rank, text in _sentences(o)), key=lambda s: s[0]
-    )
+    found = sorted(_ranked(report), key=lambda s: s[0])
     kept = Summary(_asked(report), (), _missing(report), _todo(report))
     chosen: list[tuple[int, str]] = []
     for _, i, text in found:
         if kept.words + sum(len(t.split()) for _, t in chosen) + len(text.split()) <= WORDS:
             chosen.append((i, text))
     return Summary(kept.asked, tuple(t for _, t in sorted(chosen, key=lambda c: c[0])), kept.missing, kept.todo)
+
+
+def _ranked(report: Report) -> list[tuple[int, int, str]]:
+    """Rank, place and text of each sentence. The second of a kind about one subject counts less than the first."""
+    told: Counter[tuple[str, str]] = Counter()
+    found = []
+    for i, outcome in enumerate(report.outcomes):
+        for rank, text in _sentences(outcome):
+            again = told[outcome.subject, outcome.step.analysis + str(rank)]
+            told[outcome.subject, outcome.step.analysis + str(rank)] += 1
+            found.append((rank + 2 * again, i, text))
+    return found
 
 
 def _asked(report: Report) -> tuple[str, ...]:
@@ -65,13 +75,13 @@ def _asked(report: Report) -> tuple[str, ...]:
 
 
 def _missing(report: Report) -> tuple[str, ...]:
-    by_step: dict[str, list[str]] = {}
+    """Questions without an answer, each once, with the subjects that lack it; and what the plan did not ask."""
+    by_question: dict[str, list[str]] = {}
     for outcome in report.outcomes:
         if outcome.status == "not_measured":
-            by_step.setdefault(wording.SECTIONS[outcome.step.section][0].rstrip("?").lower(), []).append(
-                outcome.subject
-            )
-    gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_step.items())
+            question = outcome.step.question.rstrip("?").removesuffix(f", by {outcome.step.options.get('by')}")
+            by_question.setdefault(question, []).append(outcome.subject)
+    gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_question.items())
     outside = [o.what.rstrip(".") for o in report.plan.outside[:4]]
     return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
 
@@ -95,26 +105,11 @@ def _sentences(outcome: Outcome) -> list[tuple[int, str]]:
 
 
 def _predictions(name: str, record: Any) -> list[tuple[int, str]]:
-    right, n = int((record.label == record.y).sum()), len(record.y)
-    return [(0, f"{name}: of 100 new cases it gets about {_of_100(right, n)} right (n = {n:,}).")]
-
-
-def _groups(name: str, record: Any) -> list[tuple[int, str]]:
-    """The two most different groups of each feature, as people of 100."""
-    if "selection_rate" not in record.metrics:
-        return []
-    m, told = record.metric("selection_rate"), []
-    for f, feature in enumerate(record.features):
-        top, bottom = int(record.highest[m, f]), int(record.lowest[m, f])
-        if top < 0 or record.feature_of[top] != f:
-            continue
-        low, high = (_of_100(record.hits[m, g], record.of[m, g]) for g in (bottom, top))
-        text = (
-            f"{name}, {feature}: of 100 “{record.group[bottom]}” about {low} get “{record.positive}”; "
-            f"of 100 “{record.group[top]}” {high}."
-        )
-        told.append((1 + f, text))
-    return told
+    if not record.has_truth:
+        return [(0, f"{name}: no true answers were given, so nobody can tell how often it is right.")]
+    each = np.ones(len(record)) if record.count is None else record.count
+    right, n = int(each[record.label == record.y].sum()), record.people
+    return [(0, f"{name}: of 100 new cases it gets about {of_100(right, n)} right (n = {n:,}).")]
 
 
 def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
@@ -122,7 +117,7 @@ def _robustness(name: str, record: Any) -> list[tuple[int, str]]:
     middle = len(record.eps) // 2
     text = (
         f"{name}: when somebody may change {_change(record.norm, record.eps[middle])}, at most "
-        f"{_of_100(standing[middle], len(record.y))} of 100 answers stay right (n = {len(record.y):,})."
+        f"{of_100(standing[middle], len(record.y))} of 100 answers stay right (n = {len(record.y):,})."
     )
     return [(1, text)]
 
@@ -147,7 +142,7 @@ def _sandwich(name: str, record: Any) -> list[tuple[int, str]]:
     at = int(much[-1]) if len(much) else int(some[0]) if len(some) else 0
     proven = round(float(record.at_least[at]) * n)
     text = (
-        f"{name}: it is proven that at least {_of_100(proven, n)} of 100 answers stay right when somebody may change "
+        f"{name}: it is proven that at least {of_100(proven, n)} of 100 answers stay right when somebody may change "
         f"{_change(record.norm, record.eps[at])}."
     )
     return [(2, text)]
@@ -169,26 +164,18 @@ def _baselines(name: str, record: Any) -> list[tuple[int, str]]:
     if record.metric != "accuracy" or record.readable:
         return []
     at = record.hardest
-    other = _of_100(round(record.score[at] * record.n), record.n)
+    other = of_100(round(record.score[at] * record.n), record.n)
     return [(1, f"{name}: the {record.baselines[at]}, which anyone can read, gets about {other} of 100 right.")]
 
 
 _TELL: dict[str, Callable[[str, Any], list[tuple[int, str]]]] = {
     "predict": _predictions,
     "baselines": _baselines,
-    "audit_groups": _groups,
     "robustness_curve": _robustness,
     "sandwich": _sandwich,
     "natural_shifts": _shifts,
+    **people.TELL,
 }
-
-
-def _of_100(hits: float, n: float) -> str:
-    """A share as a natural frequency with its interval."""
-    if not n or np.isnan(n):
-        return "an unknown number"
-    low, high = (float(v) for v in intervals.wilson(hits, n))
-    return f"{100 * hits / n:.0f} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _join(parts: list[str]) -> str:

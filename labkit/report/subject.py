@@ -172,6 +172,8 @@ def _unique(found: Sequence[Subject]) -> tuple[Subject, ...]:
 
 
 def _first(predictions: Predictions, rows: int) -> Predictions:
+    if predictions.count is not None:
+        return predictions  # counted people are as quickly judged together
     cut = slice(rows)
     return replace(
         predictions,

@@ -35,6 +35,18 @@ def rows(record: Record) -> pd.DataFrame:
     return _view(record).rows(record)
 
 
+def tables(record: Record) -> dict[str, pd.DataFrame]:
+    """Tables to publish, in the form that a rule has them, by their names. Most kinds of record have none."""
+    view = _view(record)
+    return view.tables(record) if hasattr(view, "tables") else {}
+
+
+def notes(record: Record) -> list[str]:
+    """What is to be said beside ``tables``."""
+    view = _view(record)
+    return view.notes(record) if hasattr(view, "notes") else []
+
+
 def says(record: Record) -> str:
     """One sentence: what was measured, on how many, with which interval; or why it was not."""
     view = _view(record)

@@ -130,7 +130,9 @@ def says(record: DataBias) -> str:
     last = len(record.parts) - 1
     few = [f"{g} ({n})" for g, n in zip(record.group, record.n[last]) if n < record.people_needed]
     p = record.p_holm
-    if np.isnan(p).all() or not p.size:
+    if not p.size:
+        begin = f"{record.total.sum():,} people, without labels or anything else whose rate could be compared"
+    elif np.isnan(p).all():
         begin = f"No two groups of {record.least} people could be compared in {record.total.sum()} people"
     else:
         of_labels = (np.arange(len(record.rates)) < record.labels) | (record.labels == 0)
