@@ -7,10 +7,11 @@ Every function takes numbers or arrays and works element by element. Where there
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import numpy as np
+
+from labkit.core.extremes import Groups
 
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
@@ -228,15 +229,27 @@ def delong(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> tuple[float
 
 
 def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Interval for the largest difference among several proportions.
+    """Interval for the largest difference among several proportions; Newcombe's, cut at 0, for two.
 
-    Newcombe intervals of all pairs at once (Bonferroni): the largest lower and the largest upper end. Unlike a
-    percentile bootstrap of maximum minus minimum it reaches 0 when all proportions may be equal.
+    The upper end is the largest of the pairs': some pair truly is the furthest apart, and its own interval holds. The
+    lower end allows for having picked the pair (``core.extremes``) and is 0 where all may be equal. No seed: equal
+    counts give equal ends.
     """
-    pairs = list(combinations(range(len(hits)), 2))
-    first, second = np.array(pairs).T
-    low, high = newcombe(hits[first], n[first], hits[second], n[second], 1 - (1 - level) / len(pairs))
-    return float(max(0.0, low.max(), (-high).max())), float(max(high.max(), (-low).max()))
+    hits, n = np.asarray(hits, float), np.asarray(n, float)
+    at, other = np.triu_indices(len(hits), 1)
+    low, high = newcombe(hits[at], n[at], hits[other], n[other], level)
+    upper = float(np.maximum(high, -low).max())
+    if len(hits) == 2 or np.isnan(upper):
+        return float(np.maximum(0, np.maximum(low, -high)).max()), upper
+    of = np.maximum(np.rint(n), 1).astype(int)
+
+    def spread(share: np.ndarray) -> np.ndarray:
+        nearly = (share * n + 1) / (n + 2)
+        return np.sqrt(nearly * (1 - nearly) / n)
+
+    draws = np.random.default_rng
+    groups = Groups(hits / n, spread, lambda share, count: draws(0).binomial(of, share, (count, len(of))) / of)
+    return groups.lower_end(level, _z(level)), upper
 
 
 def average_share(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> Ends:

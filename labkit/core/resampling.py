@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 
 from labkit.core.draws import check_seed
+from labkit.core.extremes import Groups
 
 # Arrays over all pairs of groups are made in parts of at most so many numbers.
 PART = 4_000_000
@@ -167,23 +168,23 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
 def largest_difference(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Interval for the largest difference among several values, from bootstrap draws (replicates, groups).
 
-    All pairs at once, each scaled by its own standard error: the critical value is the ``level`` point of the largest
-    scaled deviation. The result is the largest lower and the largest upper end, so it reaches 0 when all may be equal.
+    The upper end is the largest of the pairs' upper ends, normal with the bootstrap's standard errors: some pair truly
+    is the furthest apart. The lower end allows for having picked the pair (``core.extremes``), with the draws about the
+    values as the noise, and is 0 where all may be equal.
     """
+    from scipy.special import ndtri
+
+    draws = draws[~np.isnan(draws).any(1)]
+    error = draws.std(0) if len(draws) else np.zeros(len(values))
     first, second = np.triu_indices(len(values), 1)
-    scale = np.nanstd(draws, axis=0) ** 2
-    scale = np.sqrt(scale[first] + scale[second])
-    moving = scale > 0
-    if not moving.any():
+    scale = np.hypot(error[first], error[second])
+    if not scale.any():
         return float("nan"), float("nan")
+    deviate = float(ndtri(0.5 + level / 2))
+    upper = float((np.abs(values[first] - values[second]) + deviate * scale).max())
     away = draws - values
-    worst = [
-        np.nanmax(np.abs(part[:, first[moving]] - part[:, second[moving]]) / scale[moving], axis=1)
-        for part in np.array_split(away, max(1, away.shape[0] // 200))
-    ]
-    critical = np.nanquantile(np.concatenate(worst), level)
-    difference = np.abs(values[first] - values[second])
-    return float(max(0.0, (difference - critical * scale).max())), float((difference + critical * scale).max())
+    groups = Groups(values, lambda _: error, lambda truth, count: truth + away[:count])
+    return groups.lower_end(level, deviate), upper
 
 
 def between_largest(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
