@@ -75,9 +75,15 @@ def bias(
     options |= {"metrics": list(lk.choose_metrics(harm))} if harm else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
     report = lk.audit(answers, columns, chosen, out, listen=Lines())
+    missing: dict[str, list[str]] = {}
     for outcome in report.of(str(report.subjects[0]["name"])):
+        if outcome.status == "not_measured":
+            missing.setdefault(outcome.says, []).append(outcome.step.question)
+            continue
         click.echo(f"\n{outcome.step.question}\n{outcome.says}")
         tell(f for f in outcome.findings if f.status not in ("not_applicable", "not_measured"))
+    for says, questions in missing.items():
+        click.echo("\n" + "\n".join(questions) + f"\n{says}")
     if out:
         summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 import labkit as lk
 from labkit.core.draws import Draws
-from labkit.core.record import Provenance, Record
+from labkit.core.record import Record
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
 from labkit.records.finding import Finding
 from labkit.records.predict import Predictions
 from labkit.report.plan import Plan
-
-PEOPLE = 2000
-
-
-@dataclass(frozen=True)
-class Control:
-    """One planted fault with its sound twin.
-
-    Attributes:
-        check: the check that must find the first, and must not find the second.
-        planted, sound: the records that it reads.
-        what: the fault, in words.
-    """
-
-    check: str
-    what: str
-    planted: Callable[[], Record]
-    sound: Callable[[], Record]
+from labkit.report.planted import PEOPLE, PLANTED, Control, predictions
 
 
 def run(plan: Plan) -> tuple[Finding, ...]:
     """One finding a control: "meets" when the fault was found and the twin was not."""
-    return tuple(_judge(control, plan) for control in CONTROLS if control.check in lk.names("checks"))
+    asked = {"", *(step.analysis for step in plan.steps)}
+    return tuple(_judge(c, plan) for c in CONTROLS if c.analysis in asked and c.check in lk.names("checks"))
 
 
 def _judge(control: Control, plan: Plan) -> Finding:
@@ -56,32 +37,6 @@ def _judge(control: Control, plan: Plan) -> Finding:
     )
 
 
-def _predictions(
-    y: np.ndarray,
-    label: np.ndarray,
-    proba: np.ndarray | None = None,
-    row: np.ndarray | None = None,
-    **groups: np.ndarray,
-) -> Predictions:
-    return Predictions(
-        provenance=Provenance(analysis="controls", version=lk.__version__, data={"name": "planted", "n": len(y)}),
-        y=y.astype(np.int64),
-        label=label.astype(np.int64),
-        proba=None if proba is None else np.column_stack([1 - proba, proba]),
-        classes=("no", "yes"),
-        groups=groups,
-        row=row,
-    )
-
-
-def _selected(first: float, second: float) -> Record:
-    """Two groups of which exactly these shares get the positive answer."""
-    group = np.repeat(["first", "second"], PEOPLE)
-    label = np.concatenate([np.arange(PEOPLE) < share * PEOPLE for share in (first, second)])
-    answers = _predictions(label, label, group=group)
-    return lk.audit_groups(answers, ["selection_rate"], by=["group"], positive=1, replicates=500)
-
-
 def _right(share: float, seed: int, shared: int = 0) -> Predictions:
     """Answers of which a share is right, on rows of which so many also stand in every other such set."""
     y = Draws(seed, PEOPLE).integers(2)
@@ -89,7 +44,7 @@ def _right(share: float, seed: int, shared: int = 0) -> Predictions:
     row = np.arange(PEOPLE, dtype=np.uint64) + np.uint64(seed * PEOPLE)
     row[:shared] = np.arange(shared)
     y[:shared] = label[:shared] = 1
-    return _predictions(y, label, np.where(label == 1, 0.9, 0.1), row)
+    return predictions(y, label, np.where(label == 1, 0.9, 0.1), row)
 
 
 def _gap(train: float, test: float, shared: int = 0) -> Record:
@@ -99,7 +54,7 @@ def _gap(train: float, test: float, shared: int = 0) -> Record:
 def _confident(said: float, true: float) -> Record:
     """A model that always says ``said`` and is right in ``true`` of the cases."""
     y = np.arange(PEOPLE) < true * PEOPLE
-    return lk.calibration(_predictions(y, np.ones(PEOPLE), np.full(PEOPLE, said)), replicates=200)
+    return lk.calibration(predictions(y, np.ones(PEOPLE), np.full(PEOPLE, said)), replicates=200)
 
 
 def _readable(right: float, *, sum_of_terms: bool) -> Record:
@@ -115,13 +70,11 @@ def _readable(right: float, *, sum_of_terms: bool) -> Record:
     data = Dataset("planted", part(3), part(4))
     y = data.test.y
     label = np.where(np.arange(PEOPLE) < right * PEOPLE, y, 1 - y)
-    return lk.baselines(_predictions(y, label), data)
+    return lk.baselines(predictions(y, label), data)
 
 
-_UNEQUAL = "Two groups selected at 60 and at 30 in 100"
 CONTROLS = (
-    Control("four_fifths", _UNEQUAL, lambda: _selected(0.6, 0.3), lambda: _selected(0.45, 0.45)),
-    Control("disparity", _UNEQUAL, lambda: _selected(0.6, 0.3), lambda: _selected(0.45, 0.45)),
+    *PLANTED,
     Control(
         "calibrated",
         "A model that says 90 in 100 and is right in 70",

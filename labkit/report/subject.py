@@ -79,6 +79,9 @@ class Subject:
         """What is known of the people beside the answers: the model's data, or columns that came with predictions."""
         if self.given is None:
             return self.split(name, rows)
+        if getattr(self.given, "count", None) is not None:
+            given = "people so many that they were counted"
+            raise Refused(f"the people behind {self.name}", given, "a part of the table, of at most a million rows")
         if self.columns is None:
             given = "answers and groups alone"
             raise Refused(f"the people behind {self.name}", given, "a table that holds more columns of theirs")
