@@ -1,6 +1,6 @@
-"""Full audits of reference models under attack, as pages of the docs.
+"""Full audits of reference models, under attack or of what they do to groups of people, as pages of the docs.
 
-``python -m benchmarks audits [--models fashion_cnn fashion_robust] [--out build/audits] [--write docs/audits]``
+``python -m benchmarks audits [--plan robustness] [--models fashion_cnn ...] [--out build/audits] [--write docs/audits]``
 
 Interrupted, the same command goes on where it stopped. Every word and number of a page is the report's own.
 """
@@ -22,7 +22,9 @@ from labkit.report.plain import summary
 from labkit.report.wording import FINDINGS
 from labkit.views._static import svg
 
-PLAN = "robustness"
+# What a page of each plan is called, and which models it is written of unless others are named.
+TITLES = {"robustness": "{} under attack", "bias": "{} and groups of people"}
+MODELS = {"robustness": ["fashion_cnn", "fashion_robust"], "bias": ["adult_mlp"]}
 WIDTH = 720
 SHOWN = ("does_not_meet", "inconclusive", "not_measured", "info", "meets")
 
@@ -31,15 +33,21 @@ def main() -> None:
     """Audit the models and write their pages."""
     options = argparse.ArgumentParser(prog="python -m benchmarks audits")
     options.add_argument("audits")
-    options.add_argument("--models", nargs="+", default=["fashion_cnn", "fashion_robust"])
+    options.add_argument("--plan", choices=TITLES, default="robustness")
+    options.add_argument("--models", nargs="+")
     options.add_argument("--out", type=Path, default=Path("build/audits"))
     options.add_argument("--write", type=Path)
     given = options.parse_args()
-    for name in given.models:
-        report = lk.audit(name, plan=PLAN, out=given.out / name)
+    for name in given.models or MODELS[given.plan]:
+        report = lk.audit(name, plan=given.plan, out=given.out / page(name, given.plan))
         print(f"{name}: {len(report.findings)} findings in {seconds(report):.0f} s", flush=True)
         if given.write:
             write(report, name, given.write)
+
+
+def page(name: str, plan: str) -> str:
+    """What a model's page and its folder of pictures are called."""
+    return name if plan == "robustness" else f"{name}_{plan}"
 
 
 def seconds(report: Report) -> float:
@@ -49,21 +57,23 @@ def seconds(report: Report) -> float:
 
 def write(report: Report, name: str, folder: Path) -> None:
     """One page, and its pictures beside it."""
-    pictures = folder / name
+    pictures = folder / page(name, report.plan.name)
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.svg"):
         old.unlink()
-    page = "\n".join(line for part in (_head, _answers, _untested) for line in part(report, name, pictures))
-    (folder / f"{name}.md").write_text(page + "\n", "utf-8")
+    text = "\n".join(line for part in (_head, _answers, _untested) for line in part(report, name, pictures))
+    (folder / f"{pictures.name}.md").write_text(text + "\n", "utf-8")
 
 
 def _head(report: Report, name: str, pictures: Path) -> Iterator[str]:
     made = f"labkit {lk.__version__}, torch {version('torch')}, Python {platform.python_version()}"
     told = summary(report)
-    yield f"# {name} under attack\n"
-    yield f"Written by `python -m benchmarks audits --models {name} --write docs/audits`, never by hand. The whole report, with"
+    plan = report.plan.name
+    asked = f"--models {name}" if plan == "robustness" else f"--plan {plan} --models {name}"
+    yield f"# {TITLES[plan].format(name)}\n"
+    yield f"Written by `python -m benchmarks audits {asked} --write docs/audits`, never by hand. The whole report, with"
     yield "its evidence, comes from\n"
-    yield f"```\nlabkit audit {name} --plan {PLAN} --out build/{name}\n```\n"
+    yield f"```\nlabkit audit {name} --plan {plan} --out build/{pictures.name}\n```\n"
     data = next(part["name"] for part in report.subjects[0]["data"] if part["role"] == "test")
     yield f"Run with {made} on one CPU thread ({_processor()}), {seconds(report) / 60:.0f} minutes by the clock, beside other"
     yield f"work. Data: `{data}`, the rows that each answer names. Seed {report.plan.seed}.\n"
@@ -78,7 +88,7 @@ def _answers(report: Report, name: str, pictures: Path) -> Iterator[str]:
         yield f"{outcome.says}\n"
         picture = _picture(outcome, pictures)
         if picture:
-            yield f"![{outcome.step.question}]({name}/{picture})\n"
+            yield f"![{outcome.step.question}]({pictures.name}/{picture})\n"
         yield from _findings(outcome)
 
 

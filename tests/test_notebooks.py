@@ -17,7 +17,7 @@ SMALL = {
     "01_explain": "rows = 2\npanel_rows = 1\npasses = 3000\nchanged = 1",
     "02_attack": "rows = 8\nfew = 3\npeople_rows = 20",
     "03_generalize": "train_rows = 200",
-    "04_bias": "least = 30",
+    "04_bias": "rows = 500\nstrengths = (1.0,)",
     "05_report": "rows = 64\nwhere = 'report'",
 }
 

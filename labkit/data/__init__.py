@@ -21,7 +21,10 @@ _LATER = {
     "words": "text",
 }
 
-__all__ = ["Dataset", "Feature", "Schema", "Split", "load", *_LATER]  # noqa: PLE0604
+# Modules that are asked by name: labkit.data.word_sets.names().
+_MODULES = ("identity_terms", "word_sets")
+
+__all__ = ["Dataset", "Feature", "Schema", "Split", "load", *_LATER, *_MODULES]  # noqa: PLE0604
 
 
 def load(name: str, **options: Any) -> Dataset:
@@ -37,4 +40,6 @@ def load(name: str, **options: Any) -> Dataset:
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(import_module(f"labkit.data.{_LATER[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"labkit.data.{name}")
     raise AttributeError(f"module 'labkit.data' has no attribute {name!r}")
