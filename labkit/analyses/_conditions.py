@@ -43,7 +43,7 @@ def columns(asked: str, p: Predictions | Scores, features: Split | None, seen: n
             own bin.
 
     Raises:
-        Refused: no table, other rows than the predictions', neither columns nor sensitive features.
+        Refused: no table, other rows than the predictions', a number with holes, neither columns nor sensitive features.
     """
     found: list[tuple[str, np.ndarray, tuple[str, ...], np.ndarray | None]] = []
     if features is not None:
@@ -54,6 +54,7 @@ def columns(asked: str, p: Predictions | Scores, features: Split | None, seen: n
             if feature.kind == "categorical":
                 found.append((feature.name, values.astype(np.int64), feature.categories, None))
             else:
+                _whole(asked, feature.name, values)
                 edges = _edges(values[seen], bins)
                 code = np.searchsorted(edges, values, side="right")
                 names = tuple(_range(edges, k, k) for k in range(len(edges) + 1))
@@ -68,6 +69,40 @@ def columns(asked: str, p: Predictions | Scores, features: Split | None, seen: n
         raise Refused(asked, "neither columns nor sensitive features", "features= with a table, such as data.test")
     parts = tuple(zip(*found))
     return Columns(parts[0], parts[2], np.column_stack(parts[1]), parts[3])
+
+
+def copies(p: Predictions | Scores, features: Split | None) -> tuple[str, ...]:
+    """A warning where people stand several times: then those who confirm are those who were searched.
+
+    People who are merely alike in all columns still differ in the truth; where one in twenty or more has a twin, and twins'
+    truths differ by less than a tenth of what those of any two people do, they are taken for copies.
+    """
+    if features is None or not len(p) or p.y is None or (isinstance(p, Predictions) and not p.has_truth):
+        return ()
+    columns = [np.unique(v, return_inverse=True)[1] for v in (*features.x.T, *p.groups.values())]
+    alike = np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].ravel()
+    truth = np.unique(p.y, return_inverse=True)[1]
+    same = np.unique(np.column_stack([alike, truth]), axis=0, return_inverse=True)[1].ravel()
+    twins, agreed, by_chance = (_pairs(code) for code in (alike, same, truth))
+    many = int((np.bincount(alike)[alike] > 1).sum())
+    others = 1 - by_chance / _pairs(np.zeros(len(p), int)) if len(p) > 1 else 0.0
+    if many < len(p) / 20 or 1 - agreed / twins >= others / 10:
+        return ()
+    said = f"{many} of {len(p)} people have another with the same columns and the same truth, as copies have"
+    return (f"{said}: the people who confirm are then those who were searched, and intervals are too narrow",)
+
+
+def _pairs(code: np.ndarray) -> float:
+    """How many pairs of people have the same code."""
+    n = np.bincount(code).astype(float)
+    return float((n * (n - 1) / 2).sum())
+
+
+def _whole(asked: str, name: str, values: np.ndarray) -> None:
+    holes = int((~np.isfinite(values)).sum())
+    if holes:
+        instead = "fill them, drop those rows, or declare the column categorical, with a category for what is missing"
+        raise Refused(f"{asked} by the column {name}", f"{holes} values missing or not finite", instead)
 
 
 def _same_rows(asked: str, p: Predictions | Scores, table: Split) -> None:

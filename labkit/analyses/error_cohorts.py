@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses._chance import apart, by_chance, mean_of
-from labkit.analyses._conditions import Columns, columns
+from labkit.analyses._conditions import Columns, columns, copies
 from labkit.analyses._harm import Harm, Worst, first_half, interval, suffered
 from labkit.analyses._measure import Metric
 from labkit.analyses._pairs_of_columns import pairs_of_columns
@@ -81,7 +81,7 @@ def error_cohorts(
         provenance=statement.provenance(),
         status="not_measured" if few else "measured",
         reason=f"{len(seen) + len(told)} people in question are too few for cohorts of {least}" if few else "",
-        warnings=p.warnings,
+        warnings=p.warnings + copies(p, features),
         metric=harm.name,
         rate=harm.rate,
         positive=harm.positive,

@@ -9,7 +9,7 @@ import numpy as np
 
 from labkit.analyses import _slices
 from labkit.analyses._chance import by_chance, mean_of, worse
-from labkit.analyses._conditions import columns, conditions, held
+from labkit.analyses._conditions import columns, conditions, copies, held
 from labkit.analyses._harm import Harm, Worst, difference, first_half, interval, suffered
 from labkit.analyses._measure import Metric
 from labkit.core import intervals, power, resampling
@@ -81,7 +81,7 @@ def find_slices(
     common: dict[str, Any] = {
         "metric": harm.name, "rate": harm.rate, "positive": harm.positive, "columns": table.names, "depth": depth,
         "least": least, "searched": len(parts[0]), "confirming": len(parts[1]), "conditions": len(chosen), "alpha": alpha,
-        "replicates": replicates, "warnings": p.warnings,
+        "replicates": replicates, "warnings": p.warnings + copies(p, features),
     }  # fmt: skip
     reason = _unmeasurable(harm, parts, least)
     found = _slices.Searched([], 0, True, _slices.FLOOR)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from labkit.core import intervals
 from labkit.core.method import Range
 from labkit.core.words import number, p_value
 from labkit.records.audit_groups import GroupAudit
@@ -24,7 +25,8 @@ def four_fifths(
 
     The test is of any difference between the groups. A ratio below 0.8 in few people may be chance, and one above it in
     many people may be real (29 CFR 1607.4(D)), so ratio, interval and test always stand together. Only a ratio whose
-    interval lies below the mark, with a difference beyond chance, does not meet it.
+    interval lies below the mark, with a difference beyond chance, does not meet it. The interval allows for having
+    picked the two groups. The positive answer is taken for what people want: of a burden, ask for the other answer.
     """
     rates = [m for m, name in enumerate(audit.metrics) if name.partition(" of ")[0] in RATES]
     if not rates:
@@ -47,7 +49,8 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
     if low_group < 0 or np.isnan(audit.ratio[m, low_group]):
         says = f"no two groups by {feature} have a selection rate to compare, or nobody was selected"
         return Finding(status="not_measured", says=says, **about)
-    value, low, high = (float(a[m, low_group]) for a in (audit.ratio, audit.ratio_low, audit.ratio_high))
+    ranked = audit.ranked[m] & (audit.feature_of == f)
+    value, (low, high) = float(audit.ratio[m, low_group]), _ends(audit.hits[m, ranked], audit.of[m, ranked])
     p, n = float(audit.p[m, f]), int(audit.n[low_group] + audit.n[high_group])
     by_chance = p >= alpha
     if high < ratio and not by_chance:
@@ -66,6 +69,19 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
             if by_chance
             else "Below four fifths, and the groups differ by more than chance."
         )
+        says += f" This takes {repr(audit.positive) if audit.positive else 'it'} for what people want."
     else:
         says += "At least four fifths" + ("." if by_chance else ", but a real gap: the difference is more than chance.")
     return Finding(status=status, says=says, estimate=value, low=low, high=high, n=n, **about)
+
+
+def _ends(hits: np.ndarray, of: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the least ratio among several proportions.
+
+    Some pair truly has the least ratio, and its own lower end holds; the upper end allows for having picked the pair among
+    all (Bonferroni).
+    """
+    a, b = np.nonzero(~np.eye(len(hits), dtype=bool))
+    low, _ = intervals.ratio(hits[a], of[a], hits[b], of[b])
+    _, high = intervals.ratio(hits[a], of[a], hits[b], of[b], 1 - 0.05 / (len(a) / 2))
+    return float(np.nanmin(low)), float(np.nanmin(high))

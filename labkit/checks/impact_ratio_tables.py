@@ -26,7 +26,8 @@ def impact_ratio_tables(record: ImpactRatios) -> Iterable[Finding]:
         found: dict[str, Any] = dict(
             estimate=float(record.ratio[low]), low=float(record.ratio_low[low]), high=float(record.ratio_high[low])
         )
-        exact = "all rates are equal" if low == top else f"exact {p_value(record.p[low])}"
+        alone = " of these two alone" if len(record.of(s)) > 2 else ""
+        exact = "all rates are equal" if low == top else f"exact {p_value(record.p[low])}{alone}"
         says = (
             f"impact ratio by {name} {number(*found.values())}, {record.category[low]} over {record.category[top]} in "
             f"{record.n[low] + record.n[top]} people, {exact}; equal categories fall below {record.null05[s]:.2f} one "

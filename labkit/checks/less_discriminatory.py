@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from labkit.core.method import Range
-from labkit.core.words import less, number, spoken
+from labkit.core.words import less, spoken
 from labkit.records.finding import Finding, FindingStatus
 from labkit.records.mitigate import Mitigation
 
@@ -38,13 +38,13 @@ def less_discriminatory(
         says = f"{tried[0].upper()}{tried[1:]} none keeps within {record.tolerance:g} of the accuracy on {record.n_choose} people."
         return Finding(status="inconclusive", says=says, **about)
     value, low, high = (float(a[at]) for a in (record.gain, record.gain_low, record.gain_high))
-    cost = number(float(record.cost[at]), float(record.cost_low[at]), float(record.cost_high[at]), digits=3)
+    cost = less(*(float(a[at]) for a in (record.cost, record.cost_low, record.cost_high)))
     beyond = bool(record.p[record.reference] < alpha)
     status: FindingStatus = "meets" if high < gain else "inconclusive"
     if record.found and beyond and low > 0 and value >= gain and record.cost[at] <= record.tolerance:
         status = "does_not_meet"
     says = (
-        f"{record.named(at)} has {less(value, low, high)} difference in {what} by {record.feature}, at a price of {cost} of "
+        f"{record.named(at)} has {less(value, low, high)} difference in {what} by {record.feature}, with {cost} "
         f"accuracy: the least {tried}, chosen on {record.n_choose} people and stated on {record.n} others"
     )
     if not record.found:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import numpy as np
 
+from labkit.core.method import Range
 from labkit.core.words import spoken
 from labkit.records.audit_groups import GroupAudit
 from labkit.records.finding import Finding
@@ -12,24 +14,30 @@ from labkit.records.finding import Finding
 SHOWN = 6
 
 
-def small_groups(audit: GroupAudit) -> Iterable[Finding]:
-    """Which groups are too small to be ranked, or could not be measured at all, for each feature.
+def small_groups(
+    audit: GroupAudit,
+    *,
+    unknown: Annotated[float, Range(0, 1), "the share of people whose group may be unknown"] = 0.1,
+) -> Iterable[Finding]:
+    """Which groups are too small to be ranked, or could not be measured at all, and of how many people none is known.
 
     The limits are those of the audit: fewer than ``least`` people, or fewer than ``least_of`` of the class in question.
     """
-    criterion = f"{audit.least} people in each group, {audit.least_of} of the class in question"
+    criterion = f"{audit.least} people in each group, {audit.least_of} of the class in question, most groups known"
     for f, feature in enumerate(audit.features):
         groups = audit.groups_of(feature)
         told = [f"{what}: {_some(names)}" for what, names in _by_cause(audit, groups).items()]
         if audit.unknown[f]:
             told.append(f"{audit.unknown[f]} of {audit.n_total} people have no known group and are left out")
+        strangers = bool(audit.unknown[f] > unknown * audit.n_total)
         yield Finding(
             check="small_groups",
-            status="inconclusive" if any(_small(audit, g).any() for g in groups) else "meets",
+            status="inconclusive" if strangers or any(_small(audit, g).any() for g in groups) else "meets",
             says="; ".join(told) + "." if told else f"every group of {feature} is large enough to be compared.",
             n=int(audit.n[groups].min()) if len(groups) else 0,
             criterion=criterion,
             subject=feature,
+            thresholds={"unknown": unknown},
         )
 
 

@@ -65,9 +65,9 @@ def _says(record: Slices, i: int) -> str:
     word = share if record.rate else number
     ends = record.difference_low[i], record.difference_high[i]
     return (
-        f"{record.metric} where {record.slice[i]}: {word(record.value[i])} of {record.n[i]:,} people who were not searched, "
-        f"{word(record.rest[i])} of the rest: {number(record.difference[i], *ends)} more ({p_value(record.p_holm[i])} after "
-        f"Holm's correction for {len(record.slice)} slices)."
+        f"{record.metric} where {record.slice[i]}: {word(record.value[i])} among {record.n[i]:,} people who were not searched, "
+        f"{word(record.rest[i])} among the rest: {number(record.difference[i], *ends)} more ({p_value(record.p_holm[i])} after "
+        f"Holm's correction for {len(record.slice)} slice{'s' if len(record.slice) > 1 else ''})."
     )
 
 

@@ -35,11 +35,13 @@ def _one(audit: GroupAudit, m: int, f: int, subject: str, distance: float) -> Fi
         "subject": subject,
         "thresholds": {"distance": distance},
     }
-    g = int(audit.worst[m, f])
-    if g < 0:
-        return Finding(status="not_measured", says="no group is large enough, or none could be measured", **about)
+    g, ranked = int(audit.worst[m, f]), int(audit.ranked[m, audit.feature_of == f].sum())
+    if g < 0 or ranked < 2:
+        says = (
+            f"{'one group alone' if ranked else 'no group'} is large enough and could be measured: none to be worst of"
+        )
+        return Finding(status="not_measured", says=says, **about)
     value, low, high = float(audit.value[m, g]), float(audit.worst_low[m, f]), float(audit.worst_high[m, f])
-    ranked = int(audit.ranked[m, audit.feature_of == f].sum())
     limit = float(audit.overall[m]) - distance * float(audit.better[m])
     if audit.better[m] > 0:
         failed, met = high < limit, low >= limit

@@ -184,7 +184,8 @@ def says(record: ImpactRatios) -> str:
     said = [_set(record, s) for s in range(len(record.sets)) if record.least_category[s] >= 0]
     strangers = [f"{u} by {name}" for name, u in zip(record.sets, record.unknown) if u]
     left = f" Of {record.n_total} people no category is known for {', '.join(strangers)}." if strangers else ""
-    return " ".join(said) + left
+    wanted = repr(record.positive) if record.outcome == "selection" else "a high score"
+    return f"{' '.join(said)}{left} What people want is taken to be {wanted}."
 
 
 def _set(record: ImpactRatios, s: int) -> str:
@@ -198,10 +199,11 @@ def _set(record: ImpactRatios, s: int) -> str:
         f"equal categories of these sizes show a ratio below {record.null05[s]:.2f} one time in 20 "
         f"({p_value(record.p_least[s])})"
     )
+    exact = p_value(record.p[low]) + (" of these two alone" if len(record.of(s)) > 2 else "")
     if low == top or record.ratio[low] == 1:
         return f"{name[:1].upper()}{name[1:]}: all categories have the same rate, {highest}; {chance}."
     ratio = number(record.ratio[low], record.ratio_low[low], record.ratio_high[low])
     return (
         f"{name[:1].upper()}{name[1:]}: {lowest} {WHAT[record.outcome]} against {highest}, impact ratio {ratio}, exact "
-        f"{p_value(record.p[low])}; {chance}."
+        f"{exact}; {chance}."
     )

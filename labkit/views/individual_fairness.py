@@ -7,7 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from labkit.core.words import number, p_value
+from labkit.core.intervals import holm
+from labkit.core.words import number, p_value, share
 from labkit.records.individual_fairness import IndividualFairness
 from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
@@ -110,8 +111,8 @@ def says(record: IndividualFairness) -> str:
     told = []
     if record.asked:
         told.append(
-            f"Of the {record.k} people most alike, {number(100 * record.consistency, 100 * record.low, 100 * record.high)} "
-            f"of 100 get the same answer ({record.asked} of {record.n} people asked; answers dealt at random "
+            f"Of the {record.k} people most alike, {share(record.consistency, record.low, record.high)} "
+            f"get the same answer ({record.asked} of {record.n} people asked; answers dealt at random "
             f"{100 * record.null_mean:.0f} of 100, {p_value(record.p)})"
         )
         if record.left_out:
@@ -123,10 +124,11 @@ def says(record: IndividualFairness) -> str:
             f"without error; one answer for all: {number(record.constant[0], digits=4)})"
         )
         if record.features:
-            f = int(np.nanargmin(record.between_p[0]))
+            corrected = holm(record.between_p)
+            f = int(np.nanargmin(corrected[0]))
             told[-1] += (
                 f", of which {number(record.between[0, f], digits=5)} lies between the groups by {record.features[f]}; "
                 f"groups at random reach {number(record.between_null95[0, f], digits=5)} one time in 20 "
-                f"({p_value(record.between_p[0, f])})"
+                f"({p_value(corrected[0, f])}{', Holm over ' + str(corrected.size) if corrected.size > 1 else ''})"
             )
     return ". ".join(told) + "."
