@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 40
 CELL = 160
+# So many findings of one check that are met share a row, or stand behind a fold.
+MANY = 4
 INSIDE = ("info", "not_applicable")
 WORST = ("does_not_meet", "inconclusive", "not_measured", "meets")
 # Checks of a method rather than of the model: they share a row, and those that are met stand behind a fold.
@@ -101,18 +104,18 @@ def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
         kind = "method" if outcome.step.section == "explanation" else "attack"
         what = f"whether the {kind} can be believed"
         own = [_row(what, f"{met} of {len(known)} checks met", n, f"each check of the {kind}", "", worst)]
-    return own + [
-        _row(
-            f"{f.check.replace('_', ' ')}{': ' if f.subject else ''}{f.subject}",
-            interval(f),
-            f.n,
-            f.criterion,
-            report.plan.criterion(f.check).set_by,
-            f.status,
-        )
-        for f in sorted(judged, key=lambda f: WORST.index(f.status))
-        if f not in shared
-    ]
+    rest = sorted((f for f in judged if f not in shared), key=lambda f: WORST.index(f.status))
+    met = Counter((f.check, f.criterion) for f in rest if f.status == "meets")
+    for f in rest:
+        said, name = (f.check, f.criterion), f.check.replace("_", " ")
+        set_by = report.plan.criterion(f.check).set_by
+        if f.status != "meets" or 0 < met[said] < MANY:
+            what = f"{name}{': ' if f.subject else ''}{f.subject}"
+            own.append(_row(what, interval(f), f.n, f.criterion, set_by, f.status))
+        elif met[said]:
+            own.append(_row(f"{name}: {met[said]} in all", "–", None, f.criterion, set_by, f.status))
+            met[said] = 0
+    return own
 
 
 def _of_method(outcome: Outcome, findings: Sequence[Finding]) -> list[Finding]:
@@ -123,10 +126,12 @@ def _of_method(outcome: Outcome, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _folded(outcome: Outcome) -> list[Finding]:
-    """What an attack was checked for and met."""
+    """What an attack was checked for and met; and, where they are many, findings that are met or only inform."""
     if outcome.step.section == "explanation":
         return []
-    return [f for f in _of_method(outcome, outcome.findings) if f.status == "meets"]
+    of_attack = [f for f in _of_method(outcome, outcome.findings) if f.status == "meets"]
+    quiet = [f for f in outcome.findings if f.status in ("meets", "info")]
+    return of_attack or (quiet if MANY <= len(quiet) < len(outcome.findings) else [])
 
 
 def _row(what: str, estimate: str, n: int | None, criterion: str, set_by: str, status: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def _groups(name: str, record: Any) -> Told:
         if metric not in record.metrics:
             continue
         m = record.metric(metric)
-        order = np.argsort(-np.nan_to_num(record.difference[m]), kind="stable")
+        several = ["&" in feature for feature in record.features]
+        order = np.lexsort((-np.nan_to_num(record.difference[m]), several))
         who, what = (word.format(record.positive) for word in words)
         told = [text for f in order if (text := _pair(name, record, m, int(f), who, what))]
         return [(2, text) for text in told[:1]] if who else [(1, text) for text in told]

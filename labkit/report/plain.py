@@ -76,14 +76,22 @@ def _asked(report: Report) -> tuple[str, ...]:
 
 def _missing(report: Report) -> tuple[str, ...]:
     """Questions without an answer, each once, with the subjects that lack it; and what the plan did not ask."""
+    answered = {(o.subject, _question(o)) for o in report.outcomes if o.status != "not_measured"}
     by_question: dict[str, list[str]] = {}
     for outcome in report.outcomes:
         if outcome.status == "not_measured":
-            question = outcome.step.question.rstrip("?").removesuffix(f", by {outcome.step.options.get('by')}")
+            question = _question(outcome)
+            if (outcome.subject, question) in answered:
+                question = outcome.step.question.rstrip("?")
             by_question.setdefault(question, []).append(outcome.subject)
     gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_question.items())
     outside = [o.what.rstrip(".") for o in report.plan.outside[:4]]
     return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
+
+
+def _question(outcome: Outcome) -> str:
+    """What a step asks, whatever the groups are that it asks it of."""
+    return outcome.step.question.rstrip("?").removesuffix(f", by {outcome.step.options.get('by')}")
 
 
 def _todo(report: Report) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ DOES_NOT_SHOW = {
     "counterfactual_fairness": "It holds under the stated graph. If that is wrong, or a common cause is hidden, so is the answer.",
     "gap_decomposition": "It says which columns the difference goes through in this model, not who is to blame for them.",
     "explanation_disparity": "Explanations that are worse for a group say nothing of whether its answers are.",
+    "bias_amplification": "It takes the labels for the truth: a model that follows biased labels exactly amplifies nothing.",
+    "embedding_association": "A fact about a few words' vectors. None found is no proof that the model treats people alike.",
     "mitigate": "These methods, this learner, these people. Another method may cost less; the front is from below and above "
     "only as wide as its intervals.",
     "changes_by_group": "It compares two sets of answers. Which of the two is right about a person is known only by the labels.",
@@ -92,10 +94,14 @@ NEXT = {
 }
 
 GLOSSARY = {
+    "AUC": "How often, of one person who has something and one who has not, the first gets the higher score: 0.5 is guessing.",
     "base rate": "The share of a group whose true class is the positive one. Where base rates differ, some equalities exclude others.",
+    "equalized odds": "Both kinds of error equally frequent in all groups: equal true and equal false positive rates.",
+    "Holm": "A correction for having asked many questions: without it, one in 20 would seem to find something where nothing is.",
     "impact ratio": "A group's selection rate over that of the group with the highest.",
     "least discriminatory alternative": "Among models that serve about as well, the one with the smallest difference between groups found.",
     "null": "What chance alone would show if groups were equal, found by dealing the same people into groups at random.",
+    "p": "How often chance alone would show as much or more. Small speaks against chance, not for importance.",
     "proxy": "A column from which a group can be told, although it is not the group itself.",
     "slice": "A part of the people, told by one to three conditions on their columns.",
     "attribution": "A number for each part of an input that says how much a method credits it for one answer.",

@@ -288,7 +288,8 @@ def _fit(page: Any, panels: dict[tuple[str, str], Panel], frame: Any, notes: lis
     if head:
         head.set_position((EDGE / wide, 1 - EDGE / tall))
     if legend:
-        legend.set_bbox_to_anchor((area[0] / wide, EDGE / tall))
+        room = wide - EDGE - legend.get_window_extent(renderer).width
+        legend.set_bbox_to_anchor((max(EDGE, min(area[0], room)) / wide, EDGE / tall))
 
 
 def _set(page: Any, panels: dict[tuple[str, str], Panel], frame: Any, area: Box, size: tuple[float, float]) -> None:

@@ -109,13 +109,14 @@ def _markers(panel: Panel, trace: Any, x: np.ndarray, y: np.ndarray, main: Any, 
 
 def _texts(panel: Panel, trace: Any, x: np.ndarray, y: np.ndarray) -> None:
     texts = [trace.text] * len(x) if isinstance(trace.text, str) else trace.text
-    place = trace.textposition if isinstance(trace.textposition, str) else "middle center"
+    place = trace.textposition or "middle center"
+    places = [place] * len(x) if isinstance(place, str) else place
     side = {"left": ("right", -6), "right": ("left", 6)}
     level = {"top": ("bottom", 6), "bottom": ("top", -6)}
-    horizontal, dx = side.get(place.split()[-1], ("center", 0))
-    vertical, dy = level.get(place.split()[0], ("center", 0))
     tint = trace.textfont.color if isinstance(trace.textfont.color, str) else None
-    for at_x, at_y, text in zip(x, y, texts):
+    for at_x, at_y, text, place in zip(x, y, texts, places):
+        horizontal, dx = side.get(place.split()[-1], ("center", 0))
+        vertical, dy = level.get(place.split()[0], ("center", 0))
         panel.axes.annotate(
             plain(text),
             (at_x, at_y),
