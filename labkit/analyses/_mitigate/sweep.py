@@ -11,6 +11,7 @@ import numpy as np
 
 from labkit.analyses._mitigate.learners import Learner
 from labkit.core import method, progress, registry, resampling
+from labkit.core.record import array_digest
 from labkit.core.refused import Refused
 from labkit.mitigations import Answer, Model
 
@@ -40,13 +41,15 @@ class Rule:
 @dataclass(eq=False)
 class Watched:
     """A learner that is watched: how often a method fits, and whether by a loss of its own. What the learner makes of the
-    people as they are is fitted once."""
+    people as they are is fitted once, and what it makes of them under the same classes and weights once a method: one that
+    plays with the learner asks the same again, at one strength and at the next."""
 
     learner: Learner
     x: np.ndarray
     y: np.ndarray
     fits: int = 0
     objective: bool = False
+    made: dict[str, Model] = field(default_factory=dict, repr=False)
 
     @property
     def classes(self) -> int:
@@ -63,9 +66,14 @@ class Watched:
 
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: Any = None, objective: Any = None) -> Model:
         self.fits, self.objective = self.fits + 1, self.objective or objective is not None
-        if x is self.x and y is self.y and weight is None and objective is None:
+        if x is not self.x or objective is not None:
+            return self.learner(x, y, weight=weight, objective=objective)
+        if y is self.y and weight is None:
             return self.plain
-        return self.learner(x, y, weight=weight, objective=objective)
+        asked = array_digest(y) if weight is None else array_digest(y, weight)
+        if asked not in self.made:
+            self.made[asked] = self.learner(x, y, weight=weight)
+        return self.made[asked]
 
     @property
     def stage(self) -> str:
@@ -105,6 +113,8 @@ class Sweep:
         functions = registry.several("mitigations", registry.names("mitigations") if given is None else given)
         strengths, found = list(strengths), []
         for i, (name, function) in enumerate(functions.items()):
+            if self.fit is not None:
+                self.fit.made.clear()
             try:
                 for j, strength in enumerate(strengths):
                     progress.step("mitigate", i * len(strengths) + j, len(functions) * len(strengths))
