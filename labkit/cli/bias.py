@@ -37,7 +37,7 @@ def _listed(context: click.Context, option: click.Parameter, given: Iterable[str
     "--drop", multiple=True, callback=_listed, help="Columns that say nothing of people, such as identifiers."
 )
 @click.option(
-    "--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the metrics."
+    "--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the errors."
 )
 @click.option("--plan", help="A .toml file, or the name of one of labkit's own, instead of bias.")
 @click.option("--out", help="A folder for a whole report.")
@@ -72,7 +72,9 @@ def bias(
         raise unknown(f"the positive class {positive!r}", positive, answers.classes)
     columns = None if getattr(answers, "count", None) is not None else _columns(path, by, {y, pred, score, *drop})
     options: dict[str, Any] = {"positive": positive, "given": list(given) or None}
-    options |= {"metrics": list(lk.choose_metrics(harm))} if harm else {}
+    # how often who is selected is asked in any case
+    metrics = [m for m in lk.choose_metrics(harm) if m != "selection_rate"] if harm else []
+    options |= {"errors.metrics": metrics} if metrics else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
     report = lk.audit(answers, columns, chosen, out, listen=Lines())
     missing: dict[str, list[str]] = {}

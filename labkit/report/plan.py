@@ -135,8 +135,8 @@ def load(
     Args:
         source: a path that ends in ``.toml``, or a name such as "default".
         rows: at most so many examples in every step, instead of what the plan says.
-        options: set in every step whose analysis has such an option, as {"positive": "yes"}. These and ``rows`` make
-            another plan, with another SHA-256.
+        options: set in every step whose analysis has such an option, as {"positive": "yes"}, or in one step alone, as
+            {"errors.metrics": ["accuracy"]}. These and ``rows`` make another plan, with another SHA-256.
 
     Raises:
         Refused: no such plan, not TOML, unknown keys, checks, options or sections, repeated ids.
@@ -207,7 +207,10 @@ def _changed(text: str, rows: int | None, options: Mapping[str, Any]) -> str:
         if rows is not None:
             step["rows"] = min(rows, step.get("rows") or rows)
         known = inspect.signature(RUNNERS[step["analysis"]]).parameters
-        step["options"] = {**step.get("options", {}), **{k: v for k, v in options.items() if k in known}}
+        for name, value in options.items():
+            only, _, option = name.rpartition(".")
+            if only in ("", step["id"]) and option in known:
+                step["options"] = {**step.get("options", {}), option: value}
     return tomli_w.dumps(raw)
 
 
