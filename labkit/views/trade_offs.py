@@ -65,7 +65,8 @@ def figure(record: TradeOffs) -> go.Figure:
     result.update_yaxes(tickvals=list(at), ticktext=labels, range=[count - 0.45, -0.55], showgrid=False, zeroline=False)
     result.update_xaxes(showgrid=False, row=1, col=1)
     result.update_xaxes(title_text=f"gap, n = {record.n.sum()} (≠: beyond groups made at random)", row=1, col=1)
-    result.update_xaxes(title_text="accuracy", range=span(record.accuracy_low, record.accuracy_high), row=1, col=2)
+    reach = span(record.accuracy_low, record.accuracy_high)
+    result.update_xaxes(title_text="accuracy", range=reach, nticks=4, row=1, col=2)
     return result
 
 
