@@ -108,3 +108,52 @@ def test_impact_ratios_say_what_they_take_for_wanted() -> None:
     assert "What people want is taken to be 'new arrest'." in said and "of these two alone" in said
     pair = lk.says(lk.impact_ratios(selected([0.3, 0.5], 300, 0), ["g"], positive=1, replicates=200))
     assert "alone" not in pair
+
+
+def three_classes(n: int = 900) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": generator.choice(list("xyz"), n), "g": generator.choice(["a", "b"], n)})
+    frame["p"] = np.where(generator.random(n) < 0.7, frame.y, "x")
+    return frame.assign(h=np.where(frame.g == "a", generator.choice(["u", "v"], n), "u"))
+
+
+def test_no_remedy_that_could_be_tried_is_not_the_least_of_none() -> None:
+    p = lk.Predictions.from_frame(three_classes(), y="y", label="p", groups=["g"])
+    found = lk.mitigate(p, None, "g", positive="x")
+    assert "No remedy could be tried: " in lk.says(found)
+    assert [f.status for f in lk.check(found, only=["less_discriminatory"])] == ["not_measured"]
+    frame = three_classes()
+    scored = frame.assign(**{f"of {c}": np.where(frame.p == c, 0.6, 0.2) for c in "xyz"})
+    p = lk.Predictions.from_frame(scored, y="y", proba=["of x", "of y", "of z"], classes=list("xyz"), groups=["g"])
+    assert not lk.mitigate(p, None, "g", positive="x", strengths=[1.0]).why_none
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_intersection_of_nobody_leaves_the_other_intervals_as_they_are() -> None:
+    frame = three_classes()
+    p = lk.Predictions.from_frame(frame, y="y", label="p", groups=["g", "h"])
+    found = lk.bias_amplification(p, by=("g", "h"), replicates=200)
+    empty = [g for g, name in enumerate(found.groups) if name == "b & v"]
+    known = np.delete(found.term_low[0], empty, axis=0)
+    assert np.isnan(found.term_low[0][empty]).all() and not np.isnan(known).any()
+    assert np.isfinite([found.low[0], found.high[0]]).all()
+
+
+def test_groups_that_change_alike_are_not_set_against_themselves() -> None:
+    p = lk.Predictions.from_frame(three_classes(), y="y", label="p", groups=["g"])
+    same = lk.changes_by_group(p, p, "g", replicates=200)
+    assert (
+        "is the same in all groups" in lk.says(same)
+        and lk.says(same).count("in a (n") + lk.says(same).count("in b (n") == 1
+    )
+    other = replace(p, label=np.where((p.groups["g"] == "a") & (np.arange(len(p)) % 3 == 0), 0, p.label))
+    said = lk.says(lk.changes_by_group(p, other, "g", replicates=200))
+    assert "in a (n" in said and "in b (n" in said
+
+
+def test_a_reason_stays_within_its_panel() -> None:
+    frame = three_classes().assign(p=lambda f: np.where(f.g == "a", "y", f.p))
+    p = lk.Predictions.from_frame(frame, y="y", label="p", groups=["g"])
+    drawn = lk.figure(lk.audit_groups(p, ["precision", "accuracy"], by=["g"], positive="x", replicates=200))
+    (text,) = [t for trace in drawn.data if trace.mode == "text" for t in trace.text]
+    assert "not measured" in text and max(map(len, text.split("<br>"))) <= 50

@@ -213,9 +213,9 @@ class _Side:
         null = mean(terms(self._permuted(replicates, generator), sizes, held))
         # As in intervals.paired_mean, one person more at either end: no interval collapses where all answers are right.
         more = 2 / (sizes + 2) ** 2
-        people_var, runs_var = mean(drawn).var(), _spread(mean(by_run))
+        people_var, runs_var = _over_draws(mean(drawn)), _spread(mean(by_run))
         low, high = _ends(mean(term), people_var + more[enough].sum() / enough.sum() ** 2, runs_var, len(each))
-        term_ends = _ends(term, np.nanvar(drawn, axis=0) + more[:, None], _spread(by_run), len(each))
+        term_ends = _ends(term, _over_draws(drawn) + more[:, None], _spread(by_run), len(each))
         return {
             "value": mean(term),
             "low": low,
@@ -276,6 +276,14 @@ def _ties(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     apart = table / n - row * column
     spread = np.sqrt(row * (1 - row) * column * (1 - column) / n)
     return np.sign(np.where(np.abs(apart) < 1e-12, 0.0, apart)), np.abs(apart) > 1.96 * spread
+
+
+def _over_draws(values: np.ndarray) -> Any:
+    """Variance over the draws in which there is a value, as there is none of nobody; nan without any."""
+    known = ~np.isnan(values)
+    there = known.sum(0)
+    middle, square = (np.where(known, values**k, 0).sum(0) / np.maximum(there, 1) for k in (1, 2))
+    return np.where(there > 0, np.maximum(square - middle**2, 0), np.nan)
 
 
 def _spread(values: np.ndarray) -> Any:

@@ -52,10 +52,9 @@ def _one(record: ChangesByGroup, m: int, f: int, thresholds: dict[str, Any]) -> 
         status: FindingStatus = "does_not_meet"
     else:
         status = "meets" if high <= tolerance else "inconclusive"
+    ends = [f"{number(record.change[m, g])} in {record.group[g]} (n = {record.of[m, g]})" for g in (top, bottom)]
     says = (
-        f"{subject[0].upper()}{subject[1:]}: {number(record.change[m, top])} in {record.group[top]} (n = "
-        f"{record.of[m, top]}), {number(record.change[m, bottom])} in {record.group[bottom]} (n = {record.of[m, bottom]}), "
-        f"{number(value, low, high)} apart; groups made at random are {record.null95[m, f]:.2g} apart one time in 20 "
+        f"{subject[0].upper()}{subject[1:]}: {', '.join(dict.fromkeys(ends))}, {number(value, low, high)} apart; groups made at random are {record.null95[m, f]:.2g} apart one time in 20 "
         f"({p_value(float(record.p_holm[m, f]))} after Holm's correction)."
     )
     if status == "inconclusive":

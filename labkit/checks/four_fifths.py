@@ -34,20 +34,21 @@ def four_fifths(
         yield Finding(check="four_fifths", status="not_applicable", says=says)
     for m in rates:
         _, _, which = audit.metrics[m].partition(" of ")
-        for f, feature in enumerate(audit.features):
-            yield _one(audit, m, f, f"{which} by {feature}" if which else feature, ratio, alpha)
+        for f in range(len(audit.features)):
+            yield _one(audit, m, f, which, ratio, alpha)
 
 
-def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: float) -> Finding:
+def _one(audit: GroupAudit, m: int, f: int, which: str, ratio: float, alpha: float) -> Finding:
+    by = f"by {audit.features[f]}"
     low_group, high_group = int(audit.lowest[m, f]), int(audit.highest[m, f])
     about: dict[str, Any] = {
         "check": "four_fifths",
         "criterion": f"impact ratio at least {ratio:g}",
-        "subject": feature,
+        "subject": f"{which} {by}" if which else audit.features[f],
         "thresholds": {"ratio": ratio, "alpha": alpha},
     }
     if low_group < 0 or np.isnan(audit.ratio[m, low_group]):
-        says = f"no two groups by {feature} have a selection rate to compare, or nobody was selected"
+        says = f"no two groups {by} have a selection rate to compare, or nobody was selected"
         return Finding(status="not_measured", says=says, **about)
     ranked = audit.ranked[m] & (audit.feature_of == f)
     value, (low, high) = float(audit.ratio[m, low_group]), _ends(audit.hits[m, ranked], audit.of[m, ranked])
@@ -60,7 +61,7 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
     else:
         status = "inconclusive"
     says = (
-        f"impact ratio by {feature} {number(value, low, high)}, {audit.group[low_group]} over {audit.group[high_group]} in {n} people; "
+        f"impact ratio{' of ' * bool(which)}{which} {by} {number(value, low, high)}, {audit.group[low_group]} over {audit.group[high_group]} in {n} people; "
         f"equal groups fall below {audit.null_ratio05[m, f]:.2f} one time in 20; {p_value(p)}. "
     )
     if value < ratio:
@@ -69,7 +70,8 @@ def _one(audit: GroupAudit, m: int, f: int, feature: str, ratio: float, alpha: f
             if by_chance
             else "Below four fifths, and the groups differ by more than chance."
         )
-        says += f" This takes {repr(audit.positive) if audit.positive else 'it'} for what people want."
+        wanted = which or audit.positive
+        says += f" This takes {repr(wanted) if wanted else 'a high score'} for what people want."
     else:
         says += "At least four fifths" + ("." if by_chance else ", but a real gap: the difference is more than chance.")
     return Finding(status=status, says=says, estimate=value, low=low, high=high, n=n, **about)

@@ -34,6 +34,9 @@ def less_discriminatory(
         "thresholds": {"gain": gain, "alpha": alpha},
         "n": record.n,
     }
+    if record.why_none:
+        says = f"no remedy could be tried: {record.why_none}."
+        return Finding(status="not_measured", says=says, **about)
     if at == record.reference:
         says = f"{tried[0].upper()}{tried[1:]} none keeps within {record.tolerance:g} of the accuracy on {record.n_choose} people."
         return Finding(status="inconclusive", says=says, **about)

@@ -124,6 +124,13 @@ class Mitigation(Record):
         )
         return overlap & self.affordable & (np.arange(len(self.method)) != self.least)
 
+    @property
+    def why_none(self) -> str:
+        """Why no method at all could be tried: the reason of most; "" where some were."""
+        if (self.stage != "none").any():
+            return ""
+        return max(self.why, key=self.why.count, default="none was asked for")
+
     def named(self, point: int) -> str:
         """A point in words: "reweighing at 0.6"."""
         name = str(self.method[point]).replace("_", " ")

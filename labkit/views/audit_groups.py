@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -37,7 +39,7 @@ def figure(record: GroupAudit) -> go.Figure:
     result.update_layout(base(f"{', '.join(record.features)}: estimate, 95 % interval, n", height=height).layout)
     result.update_layout(showlegend=False, margin={"l": 160})
     names = [f"{g} (n = {n})" for g, n in zip(record.group, record.n)]
-    result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6])
+    result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6], zeroline=False)
     for i, (_, m) in enumerate(panels):
         place = (i // across + 1, i % across + 1)
         _forest(result, record, m, place) if m >= 0 else _ratios(result, record, place)
@@ -101,12 +103,17 @@ def _points(
             x=np.full(len(missing), middle),
             y=missing,
             mode="text",
-            text=[f"not measured: {record.why[m, g] or 'nothing to compare with'}" for g in missing],
+            text=[_in_two(f"not measured: {record.why[m, g] or 'nothing to compare with'}") for g in missing],
             textfont={"color": NEUTRAL, "size": 11},
             hoverinfo="skip",
             row=place[0],
             col=place[1],
         )
+
+
+def _in_two(text: str) -> str:
+    """Long text on two lines, so that it stays within its panel."""
+    return "<br>".join(wrap(text, max(48, len(text) // 2 + 8)))
 
 
 def _band(result: go.Figure, low: float, high: float, at: np.ndarray, place: tuple[int, int]) -> None:

@@ -28,7 +28,7 @@ def figure(record: BiasAmplification) -> go.Figure:
     axis = "bias amplification (0: as in the data; above: answers follow the group more)"
     result = base(title, axis, height=150 + 30 * count)
     result.update_layout(showlegend=False, margin={"l": 280})
-    result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6])
+    result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6], zeroline=False)
     for m in range(first):
         _band(result, record.null_low[m], record.null_high[m], m)
     mark(result, 0.0, count, "dot")
@@ -138,6 +138,6 @@ def says(record: BiasAmplification) -> str:
     return (
         f"Bias amplification by {record.feature} is {number(value, low, high, digits=3)} on {record.n} people and {runs}: "
         f"{verdict}. Errors dealt without regard to the group give {number(record.null_mean[0], digits=3)} "
-        f"({p_value(record.p[0])}). Most: {most} {abs(100 * shift):.1f} points {'more' if shift > 0 else 'less'} often "
+        f"({p_value(record.p[0])}). Most of {int(record.counted[0].sum())}: {most} {abs(100 * shift):.1f} points {'more' if shift > 0 else 'less'} often "
         f"than it is true ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})."
     )

@@ -147,7 +147,7 @@ def says(record: DataBias) -> str:
         begin = (
             f"{record.rates[r][:1].upper()}{record.rates[r][1:]} in {record.parts[i]}: {top} and {bottom}, "
             f"{'more' if p[i, r, f] < 0.05 else 'no more'} than chance alone gives ({p_value(p[i, r, f])}, Holm over "
-            f"{int((~np.isnan(record.p_holm)).sum())} comparisons)"
+            f"{(count := int((~np.isnan(record.p_holm)).sum()))} comparison{'s' if count > 1 else ''})"
         )
     told = f"{begin}. "
     if few:
@@ -155,8 +155,9 @@ def says(record: DataBias) -> str:
         told += f"{', '.join(few[:6])}{f' and {len(few) - 6} more' if len(few) > 6 else ''}. "
     if not np.isnan(record.shift_p).all():
         least = int(np.nanargmin(record.shift_p))
-        like = "unlike" if record.shift_p[least] * len(record.features) < 0.05 else "as in"
+        like = "more" if record.shift_p[least] * len(record.features) < 0.05 else "no more"
         told += (
-            f"Group shares in test are {like} training ({record.features[least]}: {p_value(record.shift_p[least])}). "
+            f"Group shares in test differ from those in training {like} than chance gives ({record.features[least]}: "
+            f"{p_value(record.shift_p[least])}). "
         )
     return told.strip()

@@ -121,7 +121,7 @@ def says(record: Slices) -> str:
     looked = f"Of {record.candidates:,} slices looked at in {record.searched:,} people"
     missed = _missed(record)
     if not told:
-        return f"{looked}, none had a {record.metric} that stands out from the rest{missed}."
+        return f"{looked}, none stood out from the rest in {record.metric}{missed}."
     i = record.worst
     apart, low, high = (float(v[i]) for v in (record.difference, record.difference_low, record.difference_high))
     size = number(apart, low, high) if apart >= 0 else number(-apart, -high, -low)
@@ -140,5 +140,6 @@ def _missed(record: Slices) -> str:
         return ""
     at = known[min(1, len(known) - 1)]
     return (
-        f"; one of {record.sizes[at]} people would be found four times in five from {number(record.missed[at])} more on"
+        f"; a slice of {record.sizes[at]} people would be found four times in five if it were {number(record.missed[at])} "
+        "worse than the rest"
     )

@@ -168,6 +168,8 @@ def says(record: Mitigation) -> str:
         f"{_ends(record, 'accuracy', 0)}."
     )
     tried = f"{len(record.method) - 1} other rules tried"
+    if record.why_none:
+        return f"{begin} No remedy could be tried: {record.why_none}."
     if not record.found:
         return f"{begin} Of {tried} none that kept within {record.tolerance:g} of that differed less on the people to choose by."
     sure = "" if record.gain_low[at] > 0 else ", which may be chance"
