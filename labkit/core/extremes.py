@@ -82,3 +82,17 @@ class Groups:
         up, down = low + largest - held, held - low
         nearest = np.where(up <= down, low + largest, low)
         return np.where(np.minimum(up, down) < ALIKE * self.spread(held), nearest, held)
+
+
+def shares(hits: np.ndarray, n: np.ndarray) -> Groups:
+    """Proportions: binomial draws with a seed of their own, so that equal counts are told the same."""
+    of = np.maximum(np.rint(n), 1).astype(int)
+
+    def spread(share: np.ndarray) -> np.ndarray:
+        nearly = (share * n + 1) / (n + 2)
+        return np.asarray(np.sqrt(nearly * (1 - nearly) / n))
+
+    def drawn(share: np.ndarray, count: int) -> np.ndarray:
+        return np.random.default_rng(0).binomial(of, share, (count, len(of))) / of
+
+    return Groups(hits / n, spread, drawn)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.core.extremes import Groups
+from labkit.core.extremes import shares
 
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
@@ -206,9 +206,11 @@ def delong(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> tuple[float
     """Area under the ROC curve of class 1, and its interval on the logit scale.
 
     The variance is that of E. DeLong, D. DeLong and D. Clarke-Pearson, 1988, doi 10.2307/2531595, from the share of
-    the other class that each example outranks. Where it says nothing (an area of 0 or 1, one example of a class) the
+    the other class that each example outranks; Student's deviate, with the degrees of freedom of Brunner and Munzel,
+    2000, doi 10.1002/(SICI)1521-4036(200001)42:1<17::AID-BIMJ17>3.0.CO;2-U. Where it says nothing (an area of 0 or 1, one example of a class) the
     ends are Wilson's for as many pairs as the smaller class has examples.
     """
+    from scipy.special import stdtrit
     from scipy.stats import rankdata
 
     positive, negative = score[y == 1], score[y == 0]
@@ -220,20 +222,22 @@ def delong(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> tuple[float
     outranked = (ranks[:m] - rankdata(positive)) / n
     outranking = 1 - (ranks[m:] - rankdata(negative)) / m
     area = float(outranked.mean())
-    spread = float(np.sqrt(outranked.var(ddof=1) / m + outranking.var(ddof=1) / n)) if pairs > 1 else 0.0
+    parts = np.array([v.var(ddof=1) / len(v) if pairs > 1 else 0.0 for v in (outranked, outranking)])
+    spread = float(np.sqrt(parts.sum()))
     if not 0 < area < 1 or spread == 0:
         low, high = wilson(area * pairs, pairs, level)
         return area, float(low), float(high)
-    logit, half = np.log(area / (1 - area)), _z(level) * spread / (area * (1 - area))
+    freedom = parts.sum() ** 2 / (parts**2 / (np.array([m, n]) - 1)).sum()
+    deviate = float(stdtrit(freedom, 0.5 + level / 2))
+    logit, half = np.log(area / (1 - area)), deviate * spread / (area * (1 - area))
     return area, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit)))
 
 
 def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Interval for the largest difference among several proportions; Newcombe's, cut at 0, for two.
 
-    The upper end is the largest of the pairs': some pair truly is the furthest apart, and its own interval holds. The
-    lower end allows for having picked the pair (``core.extremes``) and is 0 where all may be equal. No seed: equal
-    counts give equal ends.
+    The upper end is the largest of the pairs', of which one truly is the furthest apart; the lower end allows for
+    having picked it (``core.extremes``) and is 0 where all may be equal. Equal counts give equal ends.
     """
     hits, n = np.asarray(hits, float), np.asarray(n, float)
     at, other = np.triu_indices(len(hits), 1)
@@ -241,15 +245,7 @@ def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> 
     upper = float(np.maximum(high, -low).max())
     if len(hits) == 2 or np.isnan(upper):
         return float(np.maximum(0, np.maximum(low, -high)).max()), upper
-    of = np.maximum(np.rint(n), 1).astype(int)
-
-    def spread(share: np.ndarray) -> np.ndarray:
-        nearly = (share * n + 1) / (n + 2)
-        return np.sqrt(nearly * (1 - nearly) / n)
-
-    draws = np.random.default_rng
-    groups = Groups(hits / n, spread, lambda share, count: draws(0).binomial(of, share, (count, len(of))) / of)
-    return groups.lower_end(level, _z(level)), upper
+    return shares(hits, n).lower_end(level, _z(level)), upper
 
 
 def average_share(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> Ends:

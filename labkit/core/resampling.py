@@ -146,7 +146,7 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
 
     Where resampling itself moves the statistic by more than half of its spread, as it does a calibration error near 0,
     neither percentiles nor the pivotal interval (2 estimate - percentile) cover; the interval then holds both, and is
-    wide. Draws in which the statistic is undefined are left out; nan when fewer than 20 are left.
+    wide. A distance from 0 grows by noise as squares add up, so that its lower end is also taken there. Draws in which the statistic is undefined are left out; nan when fewer than 20 are left.
     """
     from scipy.special import ndtr, ndtri
 
@@ -158,6 +158,8 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
     if abs(known.mean() - estimate) > known.std() / 2:
         ends = np.quantile(known, tails)
         both = np.concatenate([ends, 2 * estimate - ends])
+        if known.min() >= 0 and known.mean() > estimate:
+            both = np.append(both, np.sqrt(max(0.0, 2 * estimate**2 - ends[1] ** 2)))
         return float(both.min()), float(both.max())
     below = np.mean(known < estimate) + np.mean(known == estimate) / 2
     shift = 2 * ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
