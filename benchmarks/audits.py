@@ -26,6 +26,8 @@ from labkit.views._static import svg
 TITLES = {"robustness": "{} under attack", "bias": "{} and groups of people"}
 MODELS = {"robustness": ["fashion_cnn", "fashion_robust"], "bias": ["adult_mlp"]}
 WIDTH = 720
+# Tables of more findings are folded.
+OPEN = 16
 SHOWN = ("does_not_meet", "inconclusive", "not_measured", "info", "meets")
 
 
@@ -93,7 +95,7 @@ def _answers(report: Report, name: str, pictures: Path) -> Iterator[str]:
 
 
 def _picture(outcome: Outcome, pictures: Path) -> str:
-    if outcome.record is None:
+    if outcome.record is None or outcome.status == "not_measured":
         return ""
     name = f"{slug(outcome.step.id)}.svg"
     drawn = svg(
@@ -108,11 +110,16 @@ def _findings(outcome: Outcome) -> Iterator[str]:
     found = sorted((f for f in outcome.findings if f.status in SHOWN), key=lambda f: SHOWN.index(f.status))
     if not found:
         return
+    long = len(found) > OPEN
+    if long:
+        counts = {status: sum(f.status == status for f in found) for status in SHOWN}
+        told = ", ".join(f"{FINDINGS[status]}: {n}" for status, n in counts.items() if n)
+        yield f"<details><summary>{len(found)} findings ({told})</summary>\n"
     yield "| check | | what it says | estimate |\n| --- | --- | --- | --- |"
     for f in found:
         check = f"`{f.check}`" + (f": {f.subject}" if f.subject else "")
         yield f"| {check} | {FINDINGS[f.status]} | {f.says.replace('|', chr(92) + '|')} | {interval(f)} |"
-    yield ""
+    yield "\n</details>\n" if long else ""
 
 
 def _untested(report: Report, name: str, pictures: Path) -> Iterator[str]:

@@ -149,6 +149,7 @@ def mitigate(
     criterion: str = "selection_rate",
     positive: Positive = 1,
     tolerance: float = 0.02,
+    learner: str = "logistic",
     learn: int = 0,
 ) -> Record:
     """Of a model's training people at most ``learn``, the first ones; 0 takes all."""
@@ -156,7 +157,7 @@ def mitigate(
     if subject.given is None:
         data = subject.dataset()
         data = replace(data, train=data.train[:learn]) if learn else data
-        return lk.mitigate(subject.classifier(), data, by, methods, **asked)
+        return lk.mitigate(subject.classifier(), data, by, methods, learner=learner, **asked)
     p = subject.predictions(step.split, step.rows)
     if p.proba is None:
         instead = "probabilities, of which a rule can move the threshold (--score), or the model with its training data"
