@@ -65,7 +65,7 @@ def _impact(name: str, record: Any) -> Told:
     chance = "" if record.p_least[s] < CHANCE else " This may be chance."
     ratio = number(record.ratio[c], record.ratio_low[c], record.ratio_high[c])
     return [
-        (2, f"{name}: the lowest impact ratio is {ratio}, {record.category[c]} over {record.category[top]}.{chance}")
+        (4, f"{name}: the lowest impact ratio is {ratio}, {record.category[c]} over {record.category[top]}.{chance}")
     ]
 
 
@@ -86,14 +86,14 @@ def _flipped(name: str, record: Any) -> Told:
 def _remedy(name: str, record: Any) -> Told:
     begin = f"{name}, {record.feature}: "
     if not record.found:
-        return [(3, f"{begin}of {len(record.method) - 1} other rules none differs less at about this accuracy.")]
+        return [(2, f"{begin}of {len(record.method) - 1} other rules none differs less at about this accuracy.")]
     at = record.least
     gain, low, high = (100 * float(v[at]) for v in (record.gain, record.gain_low, record.gain_high))
     price = 100 * float(record.cost[at])
     cost = f"{price:.1f} points" if price >= 0.05 else "no loss"
     sure = "" if low > 0 else " This may be chance."
     text = f"{record.named(at)} would take {gain:.0f} ({low:.0f} to {high:.0f}) points off the difference, at {cost} of accuracy."
-    return [(3, f"{begin}{text}{sure}")]
+    return [(2, f"{begin}{text}{sure}")]
 
 
 def _proxies(name: str, record: Any) -> Told:

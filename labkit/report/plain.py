@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from labkit.report.audit import Report
 
 WORDS = 250
+# So many questions without an answer are named; the rest are counted.
+GAPS = 3
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,11 @@ def _missing(report: Report) -> tuple[str, ...]:
             if (outcome.subject, question) in answered:
                 question = outcome.step.question.rstrip("?")
             by_question.setdefault(question, []).append(outcome.subject)
-    gaps = tuple(f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_question.items())
+    gaps = [f"{_capital(q)}: not for {_join(list(dict.fromkeys(names)))}." for q, names in by_question.items()]
+    if len(gaps) > GAPS:
+        gaps[GAPS:] = [f"{len(gaps) - GAPS} more questions, all named under “What was not tested”."]
     outside = [o.what.rstrip(".") for o in report.plan.outside[:4]]
-    return (*gaps[:4], *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
+    return (*gaps, *((f"Not in the plan: {_join(outside)}.",) if outside else ()))
 
 
 def _question(outcome: Outcome) -> str:
