@@ -105,16 +105,16 @@ def _rows(report: Report, outcome: Outcome) -> list[dict[str, Any]]:
         what = f"whether the {kind} can be believed"
         own = [_row(what, f"{met} of {len(known)} checks met", n, f"each check of the {kind}", "", worst)]
     rest = sorted((f for f in judged if f not in shared), key=lambda f: WORST.index(f.status))
-    met = Counter((f.check, f.criterion) for f in rest if f.status == "meets")
+    together = Counter((f.check, f.criterion) for f in rest if f.status == "meets")
     for f in rest:
         said, name = (f.check, f.criterion), f.check.replace("_", " ")
         set_by = report.plan.criterion(f.check).set_by
-        if f.status != "meets" or 0 < met[said] < MANY:
+        if f.status != "meets" or 0 < together[said] < MANY:
             what = f"{name}{': ' if f.subject else ''}{f.subject}"
             own.append(_row(what, interval(f), f.n, f.criterion, set_by, f.status))
-        elif met[said]:
-            own.append(_row(f"{name}: {met[said]} in all", "–", None, f.criterion, set_by, f.status))
-            met[said] = 0
+        elif together[said]:
+            own.append(_row(f"{name}: {together[said]} in all", "–", None, f.criterion, set_by, f.status))
+            together[said] = 0  # they share the row that was just made
     return own
 
 

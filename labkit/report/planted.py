@@ -73,8 +73,8 @@ def _people(group: np.ndarray, columns: int, name: str) -> Split:
     """People with a column of their group, drawn numbers, and a fair coin for a label."""
     draws = Draws(11, PEOPLE)
     x = np.column_stack([group == "second", draws.normal(columns)]).astype(np.float32)
-    features = (Feature(name, "categorical", categories=("first", "second")),)
-    features += tuple(Feature(f"column {i}", "numeric") for i in range(columns))
+    numbers = [Feature(f"column {i}", "numeric") for i in range(columns)]
+    features = (Feature(name, "categorical", categories=("first", "second")), *numbers)
     schema = Schema("tabular", "planted", (columns + 1,), features=features)
     return Split(x, draws.integers(2), schema, CLASSES, "planted", {"group": group})
 
