@@ -67,7 +67,7 @@ def _cell_texts(panel: Panel, trace: Any, x: np.ndarray, y: np.ndarray, z: np.nd
         for j, at_x in enumerate(x):
             text = trace.text[i][j] if trace.text is not None else ""
             shown = _fill_template(pattern, text, z[i, j])
-            tint = _readable(drawn.cmap(drawn.norm(z[i, j])))
+            tint = INK if np.isnan(z[i, j]) else _readable(drawn.cmap(drawn.norm(z[i, j])))
             size = (trace.textfont.size if isinstance(trace.textfont.size, int | float) else None) or 11
             panel.axes.text(at_x, at_y, shown, ha="center", va="center", color=tint, fontsize=size)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.views._static.clean import INK
 from labkit.views._static.colour import colour
 from labkit.views._static.panel import Panel, dash
-from labkit.views._static.scale import Scale, plain
+from labkit.views._static.scale import Scale, plain, wrapped
 from labkit.views._static.traces import add
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def draw(figure: go.Figure, width: int, heading: bool) -> tuple[str, str]:
     frame.set(xlim=(0, 1), ylim=(0, 1))
     _shapes(figure, panels, frame)
     notes = _annotations(figure, panels, frame)
-    head = page.text(0, 1, title, fontsize=14, fontweight="bold", color=INK, va="top") if heading and title else None
+    told = wrapped(title, width - 2 * EDGE) if heading else ""
+    head = page.text(0, 1, told, fontsize=14, fontweight="bold", color=INK, va="top") if told else None
     legend = _legend(page, entries, layout)
     _fit(page, panels, frame, notes, head, legend)
     buffer = io.StringIO()
@@ -89,9 +90,7 @@ def _traces(figure: go.Figure, panels: dict[tuple[str, str], Panel]) -> list[tup
         if handle and trace.name and trace.showlegend is not False and not twin:
             entries.append((plain(trace.name), handle))
             grouped.add((trace.legendgroup, trace.name))
-    if shown is None:
-        shown = len(entries) > 1
-    return entries if shown else []
+    return entries if (len(entries) > 1 if shown is None else shown) else []
 
 
 def _axis(panel: Panel, side: str) -> None:
@@ -116,7 +115,7 @@ def _axis(panel: Panel, side: str) -> None:
     if fixed:
         own.set_ticks(fixed[0], labels=fixed[1])
     elif scale.kind == "linear":
-        own.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
+        own.set_major_locator(MaxNLocator(nbins=axis.nticks or 6, steps=[1, 2, 2.5, 5, 10]))
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
     else:
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,11 @@ _STYLE = re.compile(r"</?(?:b|i|em|strong|sub|sup|span)(?:\s+style=\"[^\"<>]*\")
 def plain(text: Any) -> str:
     """Plotly's text as plain text: its line breaks kept, its style tags dropped, anything else literal."""
     return "" if text is None else _STYLE.sub("", _BREAK.sub("\n", str(text)))
+
+
+def wrapped(title: str, width: float) -> str:
+    """A title in lines that fit so many pixels, at the 9 that a letter of it takes."""
+    return "\n".join(part for line in title.split("\n") for part in textwrap.wrap(line, int(width / 9)) or [""])
 
 
 class Scale:
