@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import labkit as lk
+from labkit.data.split import Dataset
 
 
 def people(n: int, seed: int, copies: int = 1) -> tuple[lk.Predictions, lk.data.Split]:
@@ -157,3 +158,24 @@ def test_a_reason_stays_within_its_panel() -> None:
     drawn = lk.figure(lk.audit_groups(p, ["precision", "accuracy"], by=["g"], positive="x", replicates=200))
     (text,) = [t for trace in drawn.data if trace.mode == "text" for t in trace.text]
     assert "not measured" in text and max(map(len, text.split("<br>"))) <= 50
+
+
+def test_parts_whose_codes_mean_other_things_are_no_data_set() -> None:
+    """In train "b" is code 1, in test code 0: a remedy would be learned on the one and stated on the other."""
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": generator.choice(list("abc"), 600), "u": generator.normal(size=600)})
+    frame["y"] = (frame.u + (frame.g == "b") > 0.3).astype(int)
+    rows, groups = np.arange(600) < 300, ["g"]
+    whole = lk.data.from_frame(frame, y="y", groups=groups)
+    assert len(Dataset("d", whole[rows], whole[~rows]).train) == 300
+    for train, test in ((frame.g != "c", frame.g != "a"), (frame.g != "c", frame.g != "")):
+        parts = [
+            lk.data.from_frame(frame[part & half], y="y", groups=groups)
+            for part, half in ((train, rows), (test, ~rows))
+        ]
+        with pytest.raises(lk.Refused, match="column g with other categories"):
+            Dataset("d", *parts)
+    with pytest.raises(lk.Refused, match="other columns: u"):
+        Dataset("d", whole[rows], lk.data.from_frame(frame[~rows].drop(columns="u"), y="y", groups=groups))
+    with pytest.raises(lk.Refused, match="over the classes"):
+        Dataset("d", whole[rows], lk.data.from_frame(frame[~rows].assign(y=lambda f: f.y + 1), y="y", groups=groups))

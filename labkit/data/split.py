@@ -89,12 +89,31 @@ def _names(values: Any) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test data, with the card that says where they came from."""
+    """Training and test data, with the card that says where they came from.
+
+    Raises:
+        Refused: parts whose classes, columns or categories differ: one code would mean two things.
+    """
 
     name: str
     train: Split
     test: Split
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        instead = "parts of one whole, such as rows of one Split: whole[rows] and whole[~rows]"
+        if self.train.classes != self.test.classes:
+            given = " and ".join(", ".join(map(repr, part.classes[:6])) for part in self)
+            raise Refused(f"the data set {self.name}", f"train and test over the classes {given}", instead)
+        columns = [{f.name: (f.kind, f.categories) for f in part.schema.features} for part in self]
+        if list(columns[0]) != list(columns[1]):
+            strange = sorted(set(columns[0]) ^ set(columns[1]))
+            given = f"train and test with other columns: {', '.join(strange[:6]) or 'in another order'}"
+            raise Refused(f"the data set {self.name}", given, instead)
+        for column, kind in columns[0].items():
+            if kind != columns[1][column]:
+                given = f"the column {column} with other categories in train than in test"
+                raise Refused(f"the data set {self.name}", given, instead)
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.test))
