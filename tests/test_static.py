@@ -257,3 +257,15 @@ def test_what_cannot_be_drawn_is_named(figure: go.Figure, named: str) -> None:
 def test_only_plotlys_own_tags_are_dropped_from_text() -> None:
     assert plain("a<br>b <b>c</b> <i>d</i>") == "a\nb c d"
     assert plain("<img src=x> <script>") == "<img src=x> <script>" and plain(None) == ""
+
+
+def test_a_long_title_goes_on_in_a_second_line() -> None:
+    title = "a title of many words " * 8
+    shown = [text for text in texts(drawn(line([0, 1], [0, 1]).update_layout(title=title))) if "title" in text]
+    assert len(shown) > 1 and max(map(len, shown)) <= 80 and " ".join(shown).split() == title.split()
+
+
+def test_words_in_a_cell_without_a_number_are_dark_on_the_page() -> None:
+    figure = go.Figure(go.Heatmap(z=[[0.0, np.nan]], text=[["a", "b"]], texttemplate="%{text}", colorscale="Greys"))
+    tints = [e.get("style", "") for e in drawn(figure).iter() if e.tag.endswith("text") and "b" in (e.text or "")]
+    assert tints and not any("#ffffff" in t for t in tints)
