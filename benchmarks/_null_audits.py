@@ -33,10 +33,11 @@ def people(n: int, generator: np.random.Generator, rare: bool = False) -> lk.Pre
     return lk.Predictions.from_frame(frame, y="y", label="label", groups=list(by))
 
 
-def alike(runs: int, rare: bool = False, n: int = PEOPLE) -> dict[str, int]:
-    """In how many audits of 200 subgroups without any difference something is said to differ."""
+def alike(runs: int, rare: bool = False, n: int = PEOPLE, first: int = 0) -> dict[str, int]:
+    """In how many audits of 200 subgroups without any difference, with seeds from ``first`` on, something is said to
+    differ."""
     false: Counter[str] = Counter()
-    for run in range(runs):
+    for run in range(first, first + runs):
         p = people(n, resampling.stream(run, "alike"), rare)
         audit = lk.audit_groups(p, METRICS, by=sorted(p.groups), positive=1, replicates=REPLICATES, seed=run)
         said = {f.check for f in lk.check(audit) if f.status == "does_not_meet"}
@@ -61,12 +62,14 @@ class Found:
     promised: bool
 
 
-def curves(runs: int, each: tuple[int, ...] = EACH, base: float = 0.3) -> Iterator[Found]:
+def curves(
+    runs: int, each: tuple[int, ...] = EACH, gaps: tuple[float, ...] = GAPS, base: float = 0.3
+) -> Iterator[Found]:
     """The share of audits in which a gap is beyond chance, by its size and the people in each group; at the end the gap
     that ``detectable`` promises to find four times in five."""
     for n in each:
         least = float(power.detectable_difference(base, n, n))
-        for gap in (*GAPS, least):
+        for gap in (*gaps, least):
             g = resampling.stream(0, "power", str((n, gap)))
             two = np.mean([_two(n, base, gap, g) < 0.05 for _ in range(runs)])
             ten = np.mean([_ten(n, base, gap, g) < 0.05 / 20 for _ in range(max(1, runs // 4))])
