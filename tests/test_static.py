@@ -266,6 +266,8 @@ def test_a_long_title_goes_on_in_a_second_line() -> None:
 
 
 def test_words_in_a_cell_without_a_number_are_dark_on_the_page() -> None:
-    figure = go.Figure(go.Heatmap(z=[[0.0, np.nan]], text=[["a", "b"]], texttemplate="%{text}", colorscale="Greys"))
+    figure = go.Figure(
+        go.Heatmap(z=[[0.0, 1.0, np.nan]], text=[["a", "c", "b"]], texttemplate="%{text}", showscale=False)
+    )
     tints = [e.get("style", "") for e in drawn(figure).iter() if e.tag.endswith("text") and "b" in (e.text or "")]
     assert tints and not any("#ffffff" in t for t in tints)
