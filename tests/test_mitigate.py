@@ -13,6 +13,7 @@ import labkit as lk
 from labkit.analyses._mitigate import stated
 from labkit.analyses._mitigate.encoding import encoding, telling
 from labkit.analyses._mitigate.stated import Criterion, Judges
+from labkit.analyses._mitigate.sweep import Watched
 from labkit.core import intervals, resampling
 from labkit.core.method import Range
 from labkit.data.schema import Feature, Schema
@@ -375,3 +376,21 @@ def test_predictions_of_other_people_and_one_group_alone_are_refused(table: Data
         lk.mitigate(told(frame(n=400)), table, "group", "group_thresholds")
     with pytest.raises(lk.Refused, match="1 groups"):
         remedies(frame(n=400).assign(group="a"))
+
+
+def test_the_same_fit_is_made_once_and_another_one_anew() -> None:
+    asked: list[Any] = []
+
+    def learner(x: np.ndarray, y: np.ndarray, weight: Any = None, objective: Any = None) -> Any:
+        asked.append((y, weight, objective))
+        return lambda x: np.ones((len(x), 2)) / 2
+
+    x, y = np.zeros((6, 1)), np.array([0, 1, 0, 1, 1, 0])
+    fit = Watched(learner, x, y)  # type: ignore[arg-type]
+    weight = np.arange(6.0)
+    first = fit(x, y, weight)
+    assert fit(x, y.copy(), weight.copy()) is first and len(asked) == 1
+    for other in ((x, 1 - y, weight), (x, y, weight + 1), (x, y), (x.copy(), y, weight), (x, y, weight, len)):
+        count = len(asked)
+        assert fit(*other) is not first and len(asked) == count + 1
+    assert fit(x, y) is fit.plain and fit.fits == 8
