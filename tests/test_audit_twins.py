@@ -143,10 +143,12 @@ def test_an_intersection_of_nobody_leaves_the_other_intervals_as_they_are() -> N
 def test_groups_that_change_alike_are_not_set_against_themselves() -> None:
     p = lk.Predictions.from_frame(three_classes(), y="y", label="p", groups=["g"])
     same = lk.changes_by_group(p, p, "g", replicates=200)
-    assert (
-        "is the same in all groups" in lk.says(same)
-        and lk.says(same).count("in a (n") + lk.says(same).count("in b (n") == 1
-    )
+    told = [lk.says(same), *(f.says for f in lk.check(same, only=["equal_changes"]) if f.subject.endswith("by g"))]
+    assert len(told) == 2 and all("in a (n" in said and "in b (n" in said for said in told)
+    even = pd.DataFrame({"p": [0, 1] * 200, "g": np.repeat(["a", "b", "c", "d"], 100)})
+    p_even = lk.Predictions.from_frame(even, y=None, label="p", groups=["g"])
+    audit = lk.audit_groups(p_even, ["selection_rate"], by=["g"], replicates=200)
+    assert (audit.highest != audit.lowest).all()
     other = replace(p, label=np.where((p.groups["g"] == "a") & (np.arange(len(p)) % 3 == 0), 0, p.label))
     said = lk.says(lk.changes_by_group(p, other, "g", replicates=200))
     assert "in a (n" in said and "in b (n" in said

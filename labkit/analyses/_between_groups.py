@@ -43,7 +43,7 @@ def apart(value: np.ndarray, interval: Interval, sizes: np.ndarray, null: np.nda
     upper = difference + np.hypot(above[first], below[second])
     return {
         "highest": int(value.argmax()),
-        "lowest": int(value.argmin()),
+        "lowest": len(value) - 1 - int(value[::-1].argmin()),  # another group where all are alike
         "difference": float(np.ptp(value)),
         "difference_low": float(max(0.0, lower.max(), (-upper).max())),
         "difference_high": float(max(upper.max(), (-lower).max())),

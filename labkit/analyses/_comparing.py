@@ -154,7 +154,7 @@ def _largest(
     positive = value.max() > 0 and value.min() >= 0
     return {
         "highest": int(ranked[value.argmax()]),
-        "lowest": int(ranked[value.argmin()]),
+        "lowest": int(ranked[::-1][value[::-1].argmin()]),  # another group where all are alike
         "surest_high": int(ranked[high_group]),
         "surest_low": int(ranked[low_group]),
         "difference": difference,

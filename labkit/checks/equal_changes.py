@@ -54,7 +54,7 @@ def _one(record: ChangesByGroup, m: int, f: int, thresholds: dict[str, Any]) -> 
         status = "meets" if high <= tolerance else "inconclusive"
     ends = [f"{number(record.change[m, g])} in {record.group[g]} (n = {record.of[m, g]})" for g in (top, bottom)]
     says = (
-        f"{subject[0].upper()}{subject[1:]}: {', '.join(dict.fromkeys(ends))}, {number(value, low, high)} apart; groups made at random are {record.null95[m, f]:.2g} apart one time in 20 "
+        f"{subject[0].upper()}{subject[1:]}: {', '.join(ends)}, {number(value, low, high)} apart; groups made at random are {record.null95[m, f]:.2g} apart one time in 20 "
         f"({p_value(float(record.p_holm[m, f]))} after Holm's correction)."
     )
     if status == "inconclusive":

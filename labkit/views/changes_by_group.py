@@ -112,10 +112,6 @@ def says(record: ChangesByGroup) -> str:
     beyond = "further" if record.p_holm[m, f] < 0.05 else "no further"
     size, below, above = (float(a[m, f]) for a in (record.difference, record.difference_low, record.difference_high))
     apart = number(size, below, above)
-    if top == bottom:
-        return (
-            f"{told}{what} by {record.features[f]} is the same in all groups: {one}, {apart} apart. {_movers(record)}"
-        )
     told += (
         f"{what} by {record.features[f]} is {one} and {other}, {apart} apart: {beyond} than groups made at random "
         f"({number(float(record.null95[m, f]))} one time in 20; {p_value(float(record.p_holm[m, f]))}, Holm over "

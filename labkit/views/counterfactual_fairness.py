@@ -117,10 +117,10 @@ def says(record: CounterfactualFairness) -> str:
     change = number(record.shift[g], record.shift_low[g], record.shift_high[g], digits=3)
     parts = [
         f"Under the stated graph {moved} of {record.n[g]:,} people whose {record.attribute} is {group} would be answered otherwise "
-        f"had they been {other}, {100 * record.promoted[g]:.1f} of 100 {record.positive} and {100 * record.demoted[g]:.1f} no "
-        f"longer; the probability of {record.positive} would change by {change} on average"
+        f"had they been {other}, {100 * record.promoted[g]:.1f} of 100 to {record.positive!r} and {100 * record.demoted[g]:.1f} "
+        f"away from it; the probability of {record.positive} would change by {change} on average"
     ]
-    if len(record.path):
+    if len(record.path) and record.path_shift[:, g].any():
         k = int(np.abs(record.path_shift[:, g]).argmax())
         alone = number(record.path_shift[k, g], record.path_low[k, g], record.path_high[k, g], digits=3)
         parts.append(f"most of it comes {_by(record.path[k])} ({alone} alone)")
