@@ -88,8 +88,21 @@ def largest(cells: Iterable[Cell]) -> str:
         for groups, case, base in sorted(rows, key=lambda r: (r[0], list(rows).index(r))):
             found = [c for c in mine if (c.groups, c.case, c.base) == (groups, case, base)]
             lines.append(f"| {groups} | {case} | {base:g} | " + " | ".join(map(_cell, found)) + f" | {_side(found)} |")
-        lines += ["", _summary(mine)]
+        lines += ["", _pooled(mine), "", _summary(mine)]
     return "\n".join(lines)
+
+
+def _pooled(cells: list[Cell]) -> str:
+    """Over all cells with enough people, by how the groups lie and how many there are."""
+    told = []
+    for case in dict.fromkeys(c.case for c in cells):
+        each = []
+        for groups in sorted({c.groups for c in cells}):
+            some = [c for c in cells if c.case == case and c.groups == groups and not few(c)]
+            held, runs = sum(c.runs - c.below - c.above for c in some), sum(c.runs for c in some)
+            each.append(f"{groups} groups {100 * held / runs:.1f} (of {runs:,})")
+        told.append(f"{case}: {', '.join(each)}")
+    return f"All cells with enough people together, in per cent. {'; '.join(told)}."
 
 
 def audits(found: dict[str, tuple[dict[str, int], int]], slices: tuple[int, int]) -> str:
