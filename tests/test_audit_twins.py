@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import labkit as lk
+from labkit.cli.bias import bias
 from labkit.data.split import Dataset
 
 
@@ -181,3 +183,19 @@ def test_parts_whose_codes_mean_other_things_are_no_data_set() -> None:
         Dataset("d", whole[rows], lk.data.from_frame(frame[~rows].drop(columns="u"), y="y", groups=groups))
     with pytest.raises(lk.Refused, match="over the classes"):
         Dataset("d", whole[rows], lk.data.from_frame(frame[~rows].assign(y=lambda f: f.y + 1), y="y", groups=groups))
+
+
+def test_warnings_stand_where_an_auditor_reads(tmp_path) -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": generator.integers(0, 2, 400), "sex": generator.choice(["a", "b"], 400)})
+    frame["p"] = np.where(generator.random(400) < 0.7, frame.y, 1 - frame.y)
+    plan = tmp_path / "plan.toml"
+    step = '[[step]]\nid = "g"\nsection = "groups"\nquestion = "?"\nanalysis = "audit_groups"\n'
+    plan.write_text(
+        f'schema = "labkit.plan/1"\nname = "one"\n{step}options = {{ metrics = ["accuracy"], positive = 1 }}\n'
+    )
+    for name, table in (("whole", frame), ("holes", frame.assign(sex=frame.sex.where(np.arange(400) > 99)))):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        asked = [str(tmp_path / f"{name}.csv"), "--y", "y", "--pred", "p", "--by", "sex", "--plan", str(plan)]
+        printed = CliRunner().invoke(bias, asked).output
+        assert ("! 100 of 400 people have no known sex" in printed) == (name == "holes"), printed

@@ -280,10 +280,7 @@ def _ties(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _over_draws(values: np.ndarray) -> Any:
     """Variance over the draws in which there is a value, as there is none of nobody; nan without any."""
-    known = ~np.isnan(values)
-    there = known.sum(0)
-    middle, square = (np.where(known, values**k, 0).sum(0) / np.maximum(there, 1) for k in (1, 2))
-    return np.where(there > 0, np.maximum(square - middle**2, 0), np.nan)
+    return np.ma.filled(np.ma.masked_invalid(values).var(0), np.nan)
 
 
 def _spread(values: np.ndarray) -> Any:
