@@ -70,10 +70,9 @@ def _impact(name: str, record: Any) -> Told:
 
 
 def _slices(name: str, record: Any) -> Told:
-    told = np.flatnonzero(record.confirmed)
-    if not len(told):
+    if not record.confirmed.any():
         return [(3, f"{name}: among no part of the people was a worse {record.metric} confirmed.")]
-    i, word = int(told[record.value[told].argmax()]), share if record.rate else number
+    i, word = record.worst, share if record.rate else number
     value = word(record.value[i], record.low[i], record.high[i])
     return [(3, f"{name}: {record.metric} where {record.slice[i]}: {value}; elsewhere {word(record.rest[i])}.")]
 

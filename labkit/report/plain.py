@@ -55,7 +55,7 @@ def _ranked(report: Report) -> list[tuple[int, int, str]]:
         for rank, text in _sentences(outcome):
             again = told[outcome.subject, outcome.step.analysis + str(rank)]
             told[outcome.subject, outcome.step.analysis + str(rank)] += 1
-            found.append((rank + 2 * again, i, text))
+            found.append((rank + again, i, text))
     return found
 
 
