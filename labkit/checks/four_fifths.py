@@ -19,11 +19,11 @@ def four_fifths(
     audit: GroupAudit,
     *,
     ratio: Annotated[float, Range(0.5, 1.0), "the least impact ratio"] = 0.8,
-    alpha: Annotated[float, Range(0.0001, 0.2, log=True), "p below which a difference is more than chance"] = 0.05,
+    alpha: Annotated[float, Range(0.0001, 0.2, log=True), "p, corrected for their number, beyond chance"] = 0.05,
 ) -> Iterable[Finding]:
     """Whether each feature's lowest selection (or scoring) rate is at least four fifths of its highest, beside a test.
 
-    The test is of any difference between the groups. A ratio below 0.8 in few people may be chance, and one above it in
+    The test is of any difference between the groups, corrected by Holm for all metrics and features. A ratio below 0.8 in few people may be chance, and one above it in
     many people may be real (29 CFR 1607.4(D)), so ratio, interval and test always stand together. Only a ratio whose
     interval lies below the mark, with a difference beyond chance, does not meet it. The interval allows for having
     picked the two groups. The positive answer is taken for what people want: of a burden, ask for the other answer.
@@ -52,7 +52,7 @@ def _one(audit: GroupAudit, m: int, f: int, which: str, ratio: float, alpha: flo
         return Finding(status="not_measured", says=says, **about)
     ranked = audit.ranked[m] & (audit.feature_of == f)
     value, (low, high) = float(audit.ratio[m, low_group]), _ends(audit.hits[m, ranked], audit.of[m, ranked])
-    p, n = float(audit.p[m, f]), int(audit.n[low_group] + audit.n[high_group])
+    p, n = float(audit.p_holm[m, f]), int(audit.n[low_group] + audit.n[high_group])
     by_chance = p >= alpha
     if high < ratio and not by_chance:
         status: FindingStatus = "does_not_meet"

@@ -202,7 +202,7 @@ def _who(record: Mitigation, at: int) -> str:
         up, down = record.selected[at, g], record.deselected[at, g]
         right = record.selected_right[at, g] + record.deselected_right[at, g]
         told.append(
-            f"{group} {up:.0f} to {record.positive} and {down:.0f} from it, {right:.0f} rightly, of {record.n_group[g]:,}"
+            f"{group}: {up:.0f} to {record.positive} and {down:.0f} from it, {right:.0f} rightly, of {record.n_group[g]:,}"
         )
     return f"Answers change: {'; '.join(told)}."
 
