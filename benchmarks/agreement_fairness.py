@@ -25,8 +25,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_s
 
 import labkit as lk
 from benchmarks import _aif360
-from labkit.analyses import _alike, _examples
-from labkit.analyses._grouping import grouping
+from labkit.analyses import _examples
+from labkit.analyses._groups import alike as _alike
+from labkit.analyses._groups.grouping import grouping
 from labkit.core import method, registry
 
 MODELS = {"adult": "adult_logistic", "compas": "compas_mlp", "german": "german_mlp"}

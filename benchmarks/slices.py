@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 import labkit as lk
-from labkit.analyses import _slices
-from labkit.analyses._conditions import columns, conditions
+from labkit.analyses._slices import search as _slices
+from labkit.analyses._slices.conditions import columns, conditions
 
 DEPTH, LEAST, BINS, ROUNDS = 3, 30, 5, 3
 

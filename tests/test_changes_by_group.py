@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 import labkit as lk
-from labkit.analyses._between_groups import apart
+from labkit.analyses._groups.between import apart
 from labkit.core.intervals import newcombe, paired, wilson
 from labkit.models.compression import prune, quantize
 from tests.conftest import train

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import labkit as lk
-from labkit.analyses._directions import directions
+from labkit.analyses._explain.directions import directions
 from labkit.analyses.concepts import _at
 from labkit.core import store
 from labkit.core.intervals import clopper_pearson

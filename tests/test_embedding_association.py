@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import labkit as lk
-from labkit.analyses._associating import dealt, effect, items, resampled
+from labkit.analyses._words.associating import dealt, effect, items, resampled
 from labkit.core.resampling import bias_corrected
 from labkit.data.word_sets import names, word_sets
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 import labkit as lk
-from labkit.analyses._harm import Harm, first_half
+from labkit.analyses._slices.harm import Harm, first_half
 from labkit.core import intervals
 from labkit.views._static import svg
 from labkit.views.error_cohorts import heat_map

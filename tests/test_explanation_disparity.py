@@ -11,8 +11,8 @@ from scipy.stats import ttest_1samp
 from torch import Tensor, nn
 
 import labkit as lk
-from labkit.analyses._between_groups import permuted_means
-from labkit.analyses._reliance import counts_alike, entries_used, shares
+from labkit.analyses._explain.reliance import counts_alike, entries_used, shares
+from labkit.analyses._groups.between import permuted_means
 from labkit.data.schema import Feature, Schema
 
 NAMES = ("first", "second", "third", "is b")

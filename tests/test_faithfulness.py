@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import labkit as lk
-from labkit.analyses._faithful import _edge, _sobel
+from labkit.analyses._explain.faithful import _edge, _sobel
 from labkit.checks import applies_to
 from labkit.checks._examples import Share
 from labkit.core import registry

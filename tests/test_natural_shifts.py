@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import labkit as lk
 from labkit.analyses import natural_shifts as home
-from labkit.analyses._grouping import Grouping
-from labkit.analyses._shifted_groups import compared
+from labkit.analyses._groups.grouping import Grouping
+from labkit.analyses._groups.shifted import compared
 from labkit.core import intervals
 from labkit.core.draws import Draws
 from labkit.corruptions._applying import Ground, corrupt, corruption

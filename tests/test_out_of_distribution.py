@@ -17,11 +17,11 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import labkit as lk
-from labkit.analyses import _familiarity as familiarity
 from labkit.analyses import abstention as home
 from labkit.analyses import out_of_distribution as ood_home
-from labkit.analyses._grouping import grouping
-from labkit.analyses._unfamiliar import MADE
+from labkit.analyses._groups.grouping import grouping
+from labkit.analyses._unfamiliar import familiarity
+from labkit.analyses._unfamiliar.rows import MADE
 from labkit.checks.knows_what_it_does_not_know import knows_what_it_does_not_know
 from labkit.checks.knows_when_it_is_wrong import knows_when_it_is_wrong
 from labkit.core import resampling

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import labkit as lk
-from labkit.analyses import _told
+from labkit.analyses._groups import probes
 from labkit.core import areas, intervals
 from labkit.data.schema import Feature, Schema
 from labkit.data.split import Dataset, Split
@@ -22,7 +22,7 @@ QUICK = {"permutations": 5, "folds": 2, "rows": 400}
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch) -> None:
-    monkeypatch.setitem(_told.TREES, "max_iter", 12)
+    monkeypatch.setitem(probes.TREES, "max_iter", 12)
 
 
 def table(seed: int, n: int = 400, noise: float = 1.0, groups: int = 2, more: bool = False) -> Split:
@@ -71,7 +71,7 @@ def test_independent_columns_are_seldom_named_whatever_their_kind() -> None:
         columns = [generator.normal(size=300) for _ in range(10)] + [
             generator.integers(0, k, 300) for k in range(2, 12)
         ]
-        of_all = [_told.independent(_told.levels(c, i >= 10), code, 2) for i, c in enumerate(columns)]
+        of_all = [probes.independent(probes.levels(c, i >= 10), code, 2) for i, c in enumerate(columns)]
         wrong += intervals.holm(np.array(of_all)).min() < 0.05
         p += of_all
     assert wrong <= 9, "one in twenty of 80, and a little"
@@ -83,11 +83,11 @@ def test_learners_on_noise_stay_in_their_null() -> None:
     for seed in range(12):
         generator = np.random.default_rng(seed)
         x, code = generator.normal(size=(150, 3)), np.arange(150) % 2
-        fold = _told.dealt_folds(code, 3, generator)
-        linear = _told.learners(None, 0)["logistic regression"]
-        own = _told.area(code, 1, _told.crossed(linear, x, code, 2, fold).proba[:, 1])
+        fold = probes.dealt_folds(code, 3, generator)
+        linear = probes.learners(None, 0)["logistic regression"]
+        own = probes.area(code, 1, probes.crossed(linear, x, code, 2, fold).proba[:, 1])
         p.append(own[0])
-        assert own[0] == pytest.approx(roc_auc_score(code, _told.crossed(linear, x, code, 2, fold).proba[:, 1]))
+        assert own[0] == pytest.approx(roc_auc_score(code, probes.crossed(linear, x, code, 2, fold).proba[:, 1]))
     assert abs(np.mean(p) - 0.5) < 0.06
 
 
@@ -109,7 +109,7 @@ def test_german_and_compas_have_columns_that_determine_a_group() -> None:
         split = lk.data.load(name).train
         code = np.unique(split.groups[by], return_inverse=True)[1]
         names = [f.name for f in split.schema.features]
-        told = [n for n, c in zip(names, split.x.T) if _told.tells(c, code)]
+        told = [n for n, c in zip(names, split.x.T) if probes.tells(c, code)]
         assert told == [column]
 
 
@@ -117,9 +117,9 @@ def test_a_rare_group_or_values_that_never_repeat_determine_nothing() -> None:
     generator = np.random.default_rng(0)
     code = (generator.random(3000) < 0.0005).astype(int)
     code[0] = 1
-    assert _told.tells(np.zeros(3000), code) == ""
-    assert _told.tells(generator.normal(size=3000), generator.integers(0, 2, 3000)) == ""
-    assert _told.tells(np.sort(generator.normal(size=3000)), np.repeat([0, 1], 1500)) == "determines it"
+    assert probes.tells(np.zeros(3000), code) == ""
+    assert probes.tells(generator.normal(size=3000), generator.integers(0, 2, 3000)) == ""
+    assert probes.tells(np.sort(generator.normal(size=3000)), np.repeat([0, 1], 1500)) == "determines it"
 
 
 def test_areas_of_two_scores_are_compared_as_a_jackknife_does() -> None:
@@ -146,9 +146,9 @@ def test_areas_of_two_scores_are_compared_as_a_jackknife_does() -> None:
 def test_a_column_alone_is_scored_by_the_other_folds() -> None:
     generator = np.random.default_rng(0)
     level, code = generator.integers(0, 4, 90), generator.integers(0, 3, 90)
-    fold = _told.dealt_folds(code, 3, generator)
+    fold = probes.dealt_folds(code, 3, generator)
     assert all(np.ptp(np.bincount(fold[code == g])) <= 1 for g in range(3))
-    found = _told.of_levels(level, code, 3, fold)
+    found = probes.of_levels(level, code, 3, fold)
     for i in range(0, 90, 7):
         rest = code[(fold != fold[i])]
         alike = code[(fold != fold[i]) & (level == level[i])]
@@ -156,7 +156,7 @@ def test_a_column_alone_is_scored_by_the_other_folds() -> None:
         assert found[i] == pytest.approx((np.bincount(alike, minlength=3) + 5 * prior) / (len(alike) + 5))
     level, code = generator.integers(0, 4, 900), generator.integers(0, 3, 900)
     plain = stats.chi2_contingency(np.histogram2d(level, code, (4, 3))[0]).pvalue
-    assert _told.independent(level, code, 3) == pytest.approx(plain)
+    assert probes.independent(level, code, 3) == pytest.approx(plain)
 
 
 def test_parts_several_groups_and_columns_together() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import labkit as lk
-from labkit.analyses._reference import contributions, overlap
+from labkit.analyses._explain.reference import contributions, overlap
 from labkit.core.intervals import clopper_pearson
 from labkit.core.words import counted
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import labkit as lk
-from labkit.analyses._ranking import Judged, lead, rivals, wins
+from labkit.analyses._explain.ranking import Judged, lead, rivals, wins
 from labkit.attributions.input_x_gradient import input_x_gradient
 from labkit.attributions.occlusion import occlusion
 from labkit.views._static import svg

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 
 import labkit as lk
-from labkit.analyses import _slices
-from labkit.analyses._conditions import columns, conditions, held
-from labkit.analyses._harm import Harm, difference, first_half
+from labkit.analyses._slices import search
+from labkit.analyses._slices.conditions import columns, conditions, held
+from labkit.analyses._slices.harm import Harm, difference, first_half
 from labkit.core import intervals
 from labkit.views._static import svg
 
@@ -141,8 +141,8 @@ def test_the_search_leaves_out_no_slice_that_enumeration_finds() -> None:
     narrow = (code[:, 0] == 1) & (code[:, 2] == 0) & (code[:, 3] == 4)
     wrong = (generator.random(900) < 0.05 + 0.9 * narrow).astype(float)
     single = np.array([(c, b, b) for c, k in enumerate((3, 4, 2, 5)) for b in range(k)])
-    cells = _slices.cells(code, wrong)
-    found = _slices.search(cells, single, 3, 20)
+    cells = search.cells(code, wrong)
+    found = search.search(cells, single, 3, 20)
     rate, scores = wrong.mean(), {}
     for size in (1, 2, 3):
         for cols in combinations(range(4), size):
@@ -153,11 +153,11 @@ def test_the_search_leaves_out_no_slice_that_enumeration_finds() -> None:
                     error = np.sqrt(rate * (1 - rate) * n * (900 - n) / 899)
                     key = tuple(int(np.flatnonzero((single == (c, b, b)).all(1))[0]) for c, b in zip(cols, bins))
                     scores[key] = (wrong[member].sum() - n * rate) / error
-    best = {s for s, v in scores.items() if v >= _slices.FLOOR}
+    best = {s for s, v in scores.items() if v >= search.FLOOR}
     assert best and set(found.sets) == best, "fewer than the pool holds, so all of them"
     assert len(found.sets) <= found.candidates <= len(scores)
     sums = held(cells.code, single) @ np.column_stack([cells.weight, cells.harm, cells.excess])
-    bound = _slices._bound(cells, _slices.Level(np.arange(len(single))[:, None], *sums.T), 20)
+    bound = search._bound(cells, search.Level(np.arange(len(single))[:, None], *sums.T), 20)
     for k in range(len(single)):
         assert bound[k] >= max(v for key, v in scores.items() if k in key), "no narrower slice beats its bound"
 
@@ -168,7 +168,7 @@ def test_a_narrower_slice_that_is_no_worse_and_the_same_people_are_not_told_agai
     wrong = (generator.random(3000) < 0.1 + 0.3 * a).astype(float)
     code = np.column_stack([a, a, b])  # the second column is the first in other words
     single = np.array([(c, k, k) for c, s in enumerate((2, 2, 3)) for k in range(s)])
-    told = _slices.find(code, wrong, single, 3, 30, 10).sets
+    told = search.find(code, wrong, single, 3, 30, 10).sets
     assert told[0] in ((1,), (3,)) and not any({1, 3} & set(s) for s in told[1:]), told
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import labkit as lk
-from labkit.analyses._equalized import CRITERIA, Curves, implied
+from labkit.analyses._groups.equalized import CRITERIA, Curves, implied
 from labkit.views._static import svg
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._predicted import Statement
 from labkit.core import resampling
 from labkit.core.intervals import clopper_pearson

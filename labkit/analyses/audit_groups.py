@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._comparing import GROUP_INDICES, NAN, PER_FEATURE, PER_GROUP, Terms, compare
-from labkit.analyses._grouping import Grouping, all_depths, grouping
+from labkit.analyses._groups.comparing import GROUP_INDICES, NAN, PER_FEATURE, PER_GROUP, Terms, compare
+from labkit.analyses._groups.grouping import Grouping, all_depths, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling

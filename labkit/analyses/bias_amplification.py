@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping, grouping
-from labkit.analyses._people import people
+from labkit.analyses._groups.grouping import Grouping, grouping
+from labkit.analyses._groups.people import people
 from labkit.analyses._predicted import Statement
 from labkit.core import progress, resampling
 from labkit.core.refused import Refused

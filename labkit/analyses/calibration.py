@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labkit.analyses._calibrated_groups import by_group
-from labkit.analyses._grouping import grouping
+from labkit.analyses._groups.calibrated import by_group
+from labkit.analyses._groups.grouping import grouping
+from labkit.analyses._groups.reliability import LEVELS, by_score, isotonic, losses, under_calibration
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.analyses._reliability import LEVELS, by_score, isotonic, losses, under_calibration
 from labkit.core import intervals, resampling
 from labkit.core.refused import Refused
 from labkit.metrics.expected_calibration_error import expected_calibration_error

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._between_groups import apart, listed, nothing_apart, tables
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.between import apart, listed, nothing_apart, tables
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labkit.analyses import _asking, _examples
-from labkit.analyses._directions import HELD, directions
+from labkit.analyses._explain.directions import HELD, directions
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, unchanged
 from labkit.analyses._preflight import check_inputs, check_targets, preflight
 from labkit.core import intervals

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._conditions import columns
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
+from labkit.analyses._slices.conditions import columns
 from labkit.core import intervals, progress, resampling, strata
 from labkit.core.intervals import Rate
 from labkit.core.refused import Refused, unknown

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 
 from labkit.analyses._columns import require_table
+from labkit.analyses._groups.pair import Pair, pair
 from labkit.analyses._guard import Run, logits, probabilities, unchanged
-from labkit.analyses._pair import Pair, pair
 from labkit.analyses._predicted import positive_class
 from labkit.analyses._structural.equations import Equation, Kind, Table, explained
 from labkit.analyses._structural.graph import Stated, read

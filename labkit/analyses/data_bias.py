@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses._columns import place
-from labkit.analyses._grouping import grouping
-from labkit.analyses._people import people
+from labkit.analyses._groups.grouping import grouping
+from labkit.analyses._groups.people import people
+from labkit.analyses._groups.uneven import COMPARED, COPY, NAN, against, compared, shifted, standardized, traits
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.analyses._uneven import COMPARED, COPY, NAN, against, compared, shifted, standardized, traits
 from labkit.core import intervals, power, progress, resampling
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split

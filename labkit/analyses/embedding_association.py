@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _word_vectors
-from labkit.analyses._associating import dealt, effect, items, resampled, scores
 from labkit.analyses._guard import Run
+from labkit.analyses._words import word_vectors
+from labkit.analyses._words.associating import dealt, effect, items, resampled, scores
 from labkit.core import intervals, resampling
 from labkit.core.record import array_digest
 from labkit.core.refused import Refused
@@ -131,23 +131,23 @@ def _sets(targets: str | Sets, attributes: Sets | None) -> dict[str, tuple[str, 
 
 def _vocabulary(
     vectors: Any, data: Any, options: dict[str, Any], templates: Sequence[str], layer: str, seed: int
-) -> tuple[Run, _word_vectors.Vocabulary]:
+) -> tuple[Run, word_vectors.Vocabulary]:
     if isinstance(vectors, Mapping):
         if not vectors or templates:
             given = "templates beside vectors of words" if vectors else "no vectors"
             raise Refused(ASKED, given, "vectors by word; templates are for a text model")
-        known = _word_vectors.given(ASKED, vectors)
+        known = word_vectors.given(ASKED, vectors)
         about = {"name": "word vectors", "n": len(vectors), "sha256": array_digest(*map(np.asarray, vectors.values()))}
         return Run(ASKED, options, seed, data=about), known
     split = data.test if isinstance(data, Dataset) else data
     if isinstance(vectors, Classifier) and not isinstance(split, Split):
         raise Refused(f"{ASKED} of {vectors.name}", "no data", "data= with the data set whose words the model reads")
     run = Run(ASKED, options, seed, vectors, split.describe() if split is not None else {})
-    return run, _word_vectors.of_model(run, vectors, split.schema, templates, layer)
+    return run, word_vectors.of_model(run, vectors, split.schema, templates, layer)
 
 
 def _measured(
-    known: _word_vectors.Vocabulary, ordered: Sequence[Sequence[str]], draws: tuple[int, int, int, int], run: Run
+    known: word_vectors.Vocabulary, ordered: Sequence[Sequence[str]], draws: tuple[int, int, int, int], run: Run
 ) -> dict[str, Any]:
     seed, replicates, permutations, controls = draws
     columns = known.vectors([w for words in ordered[-2:] for w in words])
@@ -187,7 +187,7 @@ def _nothing(sizes: Sequence[int]) -> dict[str, Any]:
 
 
 def _controls(
-    known: _word_vectors.Vocabulary,
+    known: word_vectors.Vocabulary,
     ordered: Sequence[Sequence[str]],
     columns: np.ndarray,
     sets: tuple[int, int],

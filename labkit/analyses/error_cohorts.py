@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._chance import apart, by_chance, mean_of
-from labkit.analyses._conditions import Columns, columns, copies
-from labkit.analyses._harm import Harm, Worst, first_half, interval, suffered
 from labkit.analyses._measure import Metric
-from labkit.analyses._pairs_of_columns import pairs_of_columns
+from labkit.analyses._slices.chance import apart, by_chance, mean_of
+from labkit.analyses._slices.conditions import Columns, columns, copies
+from labkit.analyses._slices.harm import Harm, Worst, first_half, interval, suffered
+from labkit.analyses._slices.pairs import pairs_of_columns
 from labkit.core import intervals, resampling
 from labkit.core.refused import Refused
 from labkit.data.split import Split

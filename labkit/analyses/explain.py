@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from labkit.analyses import _asking
-from labkit.analyses._explaining import Attribute, Case, Facts, gather, refuse_not_finite
-from labkit.analyses._faithful import Judged, scores
+from labkit.analyses._explain.explaining import Attribute, Case, Facts, gather, refuse_not_finite
+from labkit.analyses._explain.faithful import Judged, scores
+from labkit.analyses._explain.reaching import check_embedding, unreached
+from labkit.analyses._explain.withheld import Found, held_back, withheld
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, logits, probabilities, unchanged
 from labkit.analyses._preflight import check_targets, preflight
-from labkit.analyses._reaching import check_embedding, unreached
-from labkit.analyses._withheld import Found, held_back, withheld
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.draws import Draws

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._between_groups import NAN, apart, listed, nothing_apart, permuted_means, tables
 from labkit.analyses._columns import between, together
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._explain.reliance import counts_alike, entries_used, reliance, shares
+from labkit.analyses._groups.between import NAN, apart, listed, nothing_apart, permuted_means, tables
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split
-from labkit.analyses._reliance import counts_alike, entries_used, reliance, shares
 from labkit.analyses.explain import explain
 from labkit.core import intervals, progress, resampling
 from labkit.core.refused import Refused

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _slices
-from labkit.analyses._chance import by_chance, mean_of, worse
-from labkit.analyses._conditions import columns, conditions, copies, held
-from labkit.analyses._harm import Harm, Worst, difference, first_half, interval, suffered
 from labkit.analyses._measure import Metric
+from labkit.analyses._slices import search
+from labkit.analyses._slices.chance import by_chance, mean_of, worse
+from labkit.analyses._slices.conditions import columns, conditions, copies, held
+from labkit.analyses._slices.harm import Harm, Worst, difference, first_half, interval, suffered
 from labkit.core import intervals, power, resampling
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -84,9 +84,9 @@ def find_slices(
         "replicates": replicates, "warnings": p.warnings + copies(p, features),
     }  # fmt: skip
     reason = _unmeasurable(harm, parts, least)
-    found = _slices.Searched([], 0, True, _slices.FLOOR)
+    found = search.Searched([], 0, True, search.FLOOR)
     if not reason:
-        found = _slices.find(table.code[parts[0]], harm.value[parts[0]], chosen, depth, least, most)
+        found = search.find(table.code[parts[0]], harm.value[parts[0]], chosen, depth, least, most)
     if not found.exhaustive:
         common["warnings"] += (
             f"{len(chosen)} conditions make too many slices: the most promising alone were narrowed",
@@ -155,7 +155,7 @@ def _confirmed(
     }
 
 
-def _power(harm: Harm, n: np.ndarray, value: np.ndarray, found: _slices.Searched, alpha: float) -> dict[str, Any]:
+def _power(harm: Harm, n: np.ndarray, value: np.ndarray, found: search.Searched, alpha: float) -> dict[str, Any]:
     """What a slice must differ by to be found in one half and confirmed, by Holm's first step, in the other."""
     from scipy.special import ndtr
 

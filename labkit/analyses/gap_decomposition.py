@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from labkit.analyses._columns import require_table, together
+from labkit.analyses._explain.reference import ROUNDING, Score
+from labkit.analyses._groups.pair import Pair, pair
 from labkit.analyses._guard import Run, logits, probabilities, unchanged
-from labkit.analyses._pair import Pair, pair
 from labkit.analyses._predicted import positive_class
-from labkit.analyses._reference import ROUNDING, Score
 from labkit.analyses.predict import predict
 from labkit.core import progress, resampling
 from labkit.core.refused import Refused, unknown

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import intervals, progress, resampling
 from labkit.core.refused import Refused

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._alike import Neighbors, neighbors
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.alike import Neighbors, neighbors
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.core import inequality, intervals, resampling
 from labkit.core.refused import Refused

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labkit.analyses._groups.shifted import compared, groupings
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, batched, in_words, unchanged
 from labkit.analyses._preflight import check_not_shifted
-from labkit.analyses._shifted_groups import compared, groupings
 from labkit.analyses.predict import predict
 from labkit.core import registry, resampling
 from labkit.core.draws import Draws

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._familiarity import Score
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, unchanged
 from labkit.analyses._preflight import preflight
-from labkit.analyses._scored import Seen, judge_of
-from labkit.analyses._unfamiliar import MADE, Given, Shift, Source, listed, one_of_each_family
+from labkit.analyses._unfamiliar.familiarity import Score
+from labkit.analyses._unfamiliar.rows import MADE, Given, Shift, Source, listed, one_of_each_family
+from labkit.analyses._unfamiliar.scored import Seen, judge_of
 from labkit.analyses.predict import row_hashes
 from labkit.core import intervals, resampling
 from labkit.core.draws import Draws

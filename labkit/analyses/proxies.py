@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _examples, _told
+from labkit.analyses import _examples
 from labkit.analyses._columns import together as taken_together
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups import probes
+from labkit.analyses._groups.grouping import Grouping, grouping
+from labkit.analyses._groups.people import people
 from labkit.analyses._guard import Run, as_split, unchanged
-from labkit.analyses._people import people
 from labkit.analyses._preflight import preflight
 from labkit.core import areas, intervals, progress, resampling
 from labkit.core.refused import Refused
@@ -191,7 +192,7 @@ def _telling(
     own = (by,) if isinstance(by, str) else tuple(by)
     told = []
     for column, feature in zip(part.x.T, split.schema.features):
-        told.append("the attribute" if feature.name in own else _told.tells(column, part.code))
+        told.append("the attribute" if feature.name in own else probes.tells(column, part.code))
         if told[-1]:
             run.warn(
                 f"the column {feature.name} {'is' if told[-1] == 'the attribute' else 'determines'} the group; left out"
@@ -218,13 +219,13 @@ def _representation(run: Run, model: Classifier, split: Split, x: np.ndarray, la
 
 def _single(part: _Part, sizes: Sequence[int], groups: int, targets: Sequence[int], folds: int) -> dict[str, Any]:
     """Each column alone: its area for each target, and its p."""
-    fold = _told.dealt_folds(part.code, folds, part.stream("single"))
+    fold = probes.dealt_folds(part.code, folds, part.stream("single"))
     ends, p = np.zeros((len(sizes), len(targets), 3)), []
     for i, (column, size) in enumerate(zip(part.x.T, sizes)):
-        level = _told.levels(column, size > 0)
-        score = _told.of_levels(level, part.code, groups, fold)
-        ends[i] = [_told.area(part.code, t, score[:, t]) for t in targets]
-        p.append(_told.independent(level, part.code, groups))
+        level = probes.levels(column, size > 0)
+        score = probes.of_levels(level, part.code, groups, fold)
+        ends[i] = [probes.area(part.code, t, score[:, t]) for t in targets]
+        p.append(probes.independent(level, part.code, groups))
     return dict(zip(("column_auc", "column_low", "column_high"), np.moveaxis(ends, -1, 0))) | {"column_p": p}
 
 
@@ -240,8 +241,8 @@ def _learned(
 ) -> dict[str, Any]:
     """Each learner's areas beside those of groups at random, and the features' importance for the first."""
     code = part.code[part.rows]
-    fold = _told.dealt_folds(code, folds, part.stream("folds"))
-    learners = _told.learners(sizes, part.seed)
+    fold = probes.dealt_folds(code, folds, part.stream("folds"))
+    learners = probes.learners(sizes, part.seed)
     # equal inputs have equal groups at random, so that what is learned by heart can be said again
     kind = np.unique(x, axis=0, return_inverse=True)[1] if sizes is None else np.arange(len(x))
     kind = np.ravel(kind)
@@ -250,18 +251,18 @@ def _learned(
     importance = np.full((3, len(features), len(targets)), NAN)
     p = np.full((len(features), len(targets)), NAN)
     for i, (name, fit) in enumerate(learners.items()):
-        own = _told.crossed(fit, x, code, groups, fold)
+        own = probes.crossed(fit, x, code, groups, fold)
         drawn = np.zeros((permutations, 2, len(targets)))
         for j in range(permutations):
             progress.step(f"{ASKED}: groups at random, {name} in {part.name}", j, permutations)
             mixed = part.stream("null", name, str(j)).permutation(code[first])[kind]
-            again = _told.crossed(fit, x, mixed, groups, _told.dealt_folds(mixed, folds, part.stream("null", str(j))))
-            drawn[j] = [[_told.area(mixed, t, s[:, t])[0] for t in targets] for s in (again.proba, again.fitted)]
+            again = probes.crossed(fit, x, mixed, groups, probes.dealt_folds(mixed, folds, part.stream("null", str(j))))
+            drawn[j] = [[probes.area(mixed, t, s[:, t])[0] for t in targets] for s in (again.proba, again.fitted)]
         for k, t in enumerate(targets):
             found[i, k] = _beside(code == t, own.proba[:, t], code, t, drawn[:, :, k])
         if i == 0 and features:
             for f, (feature, columns) in enumerate(features.items()):
-                pairs = _told.lost(own, x, code, columns, targets, part.stream("importance", feature))
+                pairs = probes.lost(own, x, code, columns, targets, part.stream("importance", feature))
                 importance[:, f], p[f] = _spans(pairs)
     names = ("importance", "importance_low", "importance_high")
     made: dict[str, Any] = dict(zip(PER_TARGET, np.moveaxis(found, -1, 0)))
@@ -272,7 +273,7 @@ def _beside(hit: np.ndarray, score: np.ndarray, code: np.ndarray, target: int, d
     """A learner's area, interval, null and p: the null's spread is the permutations', or the rank test's if larger."""
     from scipy.special import ndtr
 
-    auc, low, high = _told.area(code, target, score)
+    auc, low, high = probes.area(code, target, score)
     middle, heart = drawn.mean(0)
     spread = max(float(drawn[:, 0].std(ddof=1)), areas.guessing_error(int(hit.sum()), int((~hit).sum())))
     spread *= np.sqrt(1 + 1 / len(drawn))  # the mean of the null is an estimate too

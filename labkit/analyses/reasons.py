@@ -8,9 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from labkit.analyses._columns import between, class_of, place, require_table
+from labkit.analyses._explain.reference import Score, contributions, overlap, turned
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier, logits, unchanged
 from labkit.analyses._preflight import preflight
-from labkit.analyses._reference import Score, contributions, overlap, turned
 from labkit.core import resampling
 from labkit.core.refused import Refused, unknown
 from labkit.data.split import Split

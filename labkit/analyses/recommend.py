@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from labkit.analyses import _asking
-from labkit.analyses._budget import Meter, metered
-from labkit.analyses._contest import Contest
-from labkit.analyses._explaining import Case
+from labkit.analyses._explain.budget import Meter, metered
+from labkit.analyses._explain.contest import Contest
+from labkit.analyses._explain.explaining import Case
+from labkit.analyses._explain.ranking import Judged, lead, means, rivals, wins
+from labkit.analyses._explain.trial import Bench, Method
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
 from labkit.analyses._preflight import check_targets, preflight
-from labkit.analyses._ranking import Judged, lead, means, rivals, wins
-from labkit.analyses._trial import Bench, Method
 from labkit.core import intervals, registry, resampling
 from labkit.core.refused import Refused, unknown
 from labkit.data.split import Split

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import labkit
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._guard import Run, batched
 from labkit.analyses.predict import predict, row_hashes
 from labkit.core.record import Provenance

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from labkit.analyses._budget import Exhausted, Meter
-from labkit.analyses._ranking import Judged
-from labkit.analyses._trial import Bench, Method, Trial
+from labkit.analyses._explain.budget import Exhausted, Meter
+from labkit.analyses._explain.ranking import Judged
+from labkit.analyses._explain.trial import Bench, Method, Trial
 from labkit.core import registry
 from labkit.core.method import promises
 from labkit.faithfulness._positions import support

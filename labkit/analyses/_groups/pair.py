@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.analyses._grouping import grouping
+from labkit.analyses._groups.grouping import grouping
 from labkit.core.refused import Refused, unknown
 from labkit.records.predict import Predictions
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses import _asking, _faithful
-from labkit.analyses._budget import Exhausted
-from labkit.analyses._explaining import Attribute, Case
+from labkit.analyses import _asking
+from labkit.analyses._explain import faithful
+from labkit.analyses._explain.budget import Exhausted
+from labkit.analyses._explain.explaining import Attribute, Case
 from labkit.analyses._guard import Run
 from labkit.analyses.explain import explain
 from labkit.checks.randomized_weights import randomized_weights
@@ -44,14 +45,14 @@ class Bench:
     run: Run
     case: Case
     background: np.ndarray | None
-    measures: Mapping[str, _faithful.Measurement]
+    measures: Mapping[str, faithful.Measurement]
 
     @classmethod
     def of(cls, run: Run, case: Case, background: np.ndarray | None) -> Bench:
         draws = Draws(run.seed or 0, len(case.x)).spawn(7)  # no method draws from these
         usual = None if background is None else case.model.tensor(background)
         measures = {
-            name: _faithful.Measurement(
+            name: faithful.Measurement(
                 run, case, registry.find("faithfulness", name), name, (), draws.spawn(10 + i), usual
             )
             for i, name in enumerate((*JUDGES, BLIND))
@@ -62,12 +63,12 @@ class Bench:
         """The scores of maps that explain nothing, by the maps' names."""
         draws = Draws(self.run.seed or 0, len(self.case.x)).spawn(8)
         found = {}
-        for i, name in enumerate(_faithful.CONTROLS):
-            judged = _faithful._control(self.run, self.case, name, draws.spawn(i))
+        for i, name in enumerate(faithful.CONTROLS):
+            judged = faithful._control(self.run, self.case, name, draws.spawn(i))
             found[name] = self.scores(judged, [m for m in self.measures if m != BLIND])
         return found
 
-    def scores(self, judged: _faithful.Judged, names: list[str]) -> dict[str, np.ndarray]:
+    def scores(self, judged: faithful.Judged, names: list[str]) -> dict[str, np.ndarray]:
         """One score an example; nan for a measure that does not apply. Second fills of a measure stand beside it."""
         found = {}
         for name in names:
@@ -96,7 +97,7 @@ class Bench:
         hidden = int(record.withheld.sum())
         if hidden:
             return Trial(f"its map is withheld on {hidden} of {len(record)} examples", np.zeros(0), {})
-        judged = _faithful.Judged(record.attribution, self._attribute(method))
+        judged = faithful.Judged(record.attribution, self._attribute(method))
         found = self.scores(judged, [m for m in self.measures if m != BLIND])
         return Trial(self._blind(record, judged, found, controls), record.attribution, found)
 
@@ -121,7 +122,7 @@ class Bench:
             function, methods.bind("attributions", name, function, {}), self.run.batch_size, None, background
         )
 
-    def _blind(self, record: Explanation, judged: _faithful.Judged, found: Any, controls: Any) -> str:
+    def _blind(self, record: Explanation, judged: faithful.Judged, found: Any, controls: Any) -> str:
         """Why the map does not depend on what was learned; "" where it does, or where that cannot be told."""
         try:
             values, more = self.measures[BLIND].of(judged)

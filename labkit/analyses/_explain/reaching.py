@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses._explaining import Attribute, Case
+from labkit.analyses._explain.explaining import Attribute, Case
 from labkit.analyses._guard import Run, logits
 from labkit.core.draws import Draws
 from labkit.core.refused import Refused

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._between_groups import NAN, apart, listed, nothing_apart, tables
-from labkit.analyses._grouping import Grouping
-from labkit.analyses._reliability import Scores, by_score, drawn, errors, isotonic
+from labkit.analyses._groups.between import NAN, apart, listed, nothing_apart, tables
+from labkit.analyses._groups.grouping import Grouping
+from labkit.analyses._groups.reliability import Scores, by_score, drawn, errors, isotonic
 from labkit.core import intervals, resampling
 from labkit.records.calibration import MEASURES, CalibrationByGroup
 

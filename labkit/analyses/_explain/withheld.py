@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.analyses._explaining import Case
+from labkit.analyses._explain.explaining import Case
 from labkit.analyses._guard import Run, logits
 from labkit.core.draws import Draws
 

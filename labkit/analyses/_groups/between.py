@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping
+from labkit.analyses._groups.grouping import Grouping
 from labkit.core import intervals, resampling
 
 NAN = float("nan")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._between_groups import nothing_apart, permuted_means
+from labkit.analyses._groups.between import nothing_apart, permuted_means
 from labkit.core import resampling
 
 # Draws of rows are made in parts of at most so many numbers.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.analyses._harm import Harm
+from labkit.analyses._slices.harm import Harm
 from labkit.core import resampling
 
 PART = 4_000_000

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labkit.analyses import _examples, _told
-from labkit.analyses._grouping import Grouping
+from labkit.analyses import _examples
+from labkit.analyses._groups import probes
+from labkit.analyses._groups.grouping import Grouping
 from labkit.analyses.predict import row_hashes
 from labkit.core import progress
 from labkit.core.refused import Refused
@@ -87,7 +88,7 @@ def _without(asked_by: str, split: Split, groups: Sequence[Grouping]) -> tuple[S
     gone = np.array([f.name.strip().casefold() in own for f in features])
     for g in groups:
         known = g.code >= 0
-        gone |= np.array([bool(known.any() and _told.tells(c[known], g.code[known])) for c in split.x.T])
+        gone |= np.array([bool(known.any() and probes.tells(c[known], g.code[known])) for c in split.x.T])
     if gone.all():
         raise Refused(asked_by, "a table of sensitive columns alone", "other inputs to compare people by")
     x = split.x[:, ~gone]

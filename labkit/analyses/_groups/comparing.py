@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping
+from labkit.analyses._groups.grouping import Grouping
 from labkit.analyses._measure import Measure
 from labkit.core import intervals, power, resampling
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from labkit.analyses import _examples
-from labkit.analyses._familiarity import OF_FEATURES, OF_LOGITS, Score, mahalanobis, neighbors
 from labkit.analyses._guard import Run, batched, in_words
-from labkit.analyses._unfamiliar import Shift
+from labkit.analyses._unfamiliar.familiarity import OF_FEATURES, OF_LOGITS, Score, mahalanobis, neighbors
+from labkit.analyses._unfamiliar.rows import Shift
 from labkit.analyses.predict import row_hashes
 from labkit.core import registry
 from labkit.core.refused import Refused, unknown

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._chance import permutations
-from labkit.analyses._conditions import Columns
-from labkit.analyses._harm import Harm
+from labkit.analyses._slices.chance import permutations
+from labkit.analyses._slices.conditions import Columns
+from labkit.analyses._slices.harm import Harm
 from labkit.core import progress, resampling
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.analyses._explaining import Attribute, Case, Facts, gather, unpacked
+from labkit.analyses._explain.explaining import Attribute, Case, Facts, gather, unpacked
 from labkit.analyses._guard import Run
 from labkit.core.draws import Draws
 from labkit.core.method import Spec, bind, call, promises

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labkit.analyses._conditions import held
+from labkit.analyses._slices.conditions import held
 from labkit.core import progress
 
 # Standard errors by which a slice is worse, from which it is carried over.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._guard import Run
 from labkit.core import intervals, resampling
 from labkit.core.refused import Refused

@@ -1,0 +1,1 @@
+"""Attributions: run, tested for faithfulness, withheld where they say nothing, compared."""

@@ -1,0 +1,1 @@
+"""Rows unlike those a model knows: how they are made, scored and told apart."""
