@@ -58,8 +58,14 @@ def trade_offs(subject: Subject, step: Step, seed: int, *, by: str = EACH, posit
 
 
 def data_bias(subject: Subject, step: Step, seed: int, *, positive: Positive = 1) -> Record:
-    data = subject.predictions(step.split, step.rows) if subject.given is not None else subject.dataset()
-    return lk.data_bias(data, _groups(subject), positive=positive, seed=seed)
+    if subject.given is None:
+        return lk.data_bias(subject.dataset(), _groups(subject), positive=positive, seed=seed)
+    p = subject.predictions(step.split, step.rows)
+    if subject.columns is None or not p.has_truth:
+        return lk.data_bias(p, _groups(subject), positive=positive, seed=seed)
+    # With their columns people can be seen to stand there twice, and values to be missing.
+    known = replace(subject.people(step.split, step.rows), y=p.y, classes=p.classes, groups=p.groups)
+    return lk.data_bias(known, _groups(subject), positive=positive, seed=seed)
 
 
 def proxies(subject: Subject, step: Step, seed: int, *, by: str = EACH) -> Record:
