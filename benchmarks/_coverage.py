@@ -262,6 +262,6 @@ def largest_of_metrics(
                     g, ends = resampling.stream(0, metric, case, str((size, n))), []
                     for _ in range(runs):
                         values, draws, truth = drawn(metric, base, shift, n, g)
-                        ends.append(resampling.largest_difference(draws, values))
+                        ends.append(resampling.largest_difference(draws, values, sizes=np.full(size, n)))
                     name = f"largest difference of {metric}"
                     yield told(name, case, size, n, base, *np.array(ends).T, np.ptp(truth))

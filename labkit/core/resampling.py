@@ -167,17 +167,25 @@ def bias_corrected(draws: np.ndarray, estimate: float, level: float = 0.95) -> t
     return float(low), float(high)
 
 
-def largest_difference(draws: np.ndarray, values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def largest_difference(
+    draws: np.ndarray, values: np.ndarray, level: float = 0.95, sizes: np.ndarray | None = None
+) -> tuple[float, float]:
     """Interval for the largest difference among several values, from bootstrap draws (replicates, groups).
 
     The upper end is the largest of the pairs' upper ends, normal with the bootstrap's standard errors: some pair truly
     is the furthest apart. The lower end allows for having picked the pair (``core.extremes``), with the draws about the
     values as the noise, and is 0 where all may be equal.
+
+    Args:
+        sizes: (groups,) people. With them no group counts as surer than the groups' people are on average: among few
+            people the groups that lie highest seem surer than they are.
     """
     from scipy.special import ndtri
 
     draws = draws[~np.isnan(draws).any(1)]
     error = draws.std(0) if len(draws) else np.zeros(len(values))
+    if sizes is not None:
+        error = np.maximum(error, np.sqrt(np.mean(error**2 * sizes) / sizes))
     first, second = np.triu_indices(len(values), 1)
     scale = np.hypot(error[first], error[second])
     if not scale.any():

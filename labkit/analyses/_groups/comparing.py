@@ -143,7 +143,7 @@ def _largest(
         dealt = np.column_stack([hits, of - hits]).astype(np.int64)
         null = resampling.permuted_tables(dealt, terms.replicates, generator)[:, :, 0] / of
     else:
-        low, high = resampling.largest_difference(draws, value)
+        low, high = resampling.largest_difference(draws, value, sizes=feature.counts()[ranked])
         code = np.full(len(feature.groups) + 1, -1)
         code[ranked] = np.arange(len(ranked))
         null = measure.permuted(code[feature.code], len(ranked), terms.replicates, generator)
