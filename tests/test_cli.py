@@ -118,23 +118,37 @@ def test_ctrl_c_exits_with_3_and_the_same_command_goes_on(
     assert capsys.readouterr().out.count(" kept") == 5
 
 
-def test_bias_needs_no_model_and_can_fail_a_build(answers: Path, tmp_path: Path, capsys: Any) -> None:
-    command = ["bias", str(answers), "--y", "hired", "--pred", "pred", "--by", "sex"]
-    assert cli.run(command) == 0
+@pytest.fixture
+def groups_alone(tmp_path: Path) -> list[str]:
+    """A plan of one question: the whole plan of bias is asked in tests/test_bias_report.py."""
+    plan = tmp_path / "groups.toml"
+    plan.write_text(
+        'schema = "labkit.plan/1"\nname = "groups"\n[[step]]\nid = "groups"\nsection = "groups"\nquestion = "Equal?"\n'
+        'analysis = "audit_groups"\noptions = { metrics = ["selection_rate"], positive = 1 }\n'
+    )
+    return ["--plan", str(plan)]
+
+
+def test_bias_needs_no_model_and_can_fail_a_build(
+    answers: Path, groups_alone: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    table = ["bias", str(answers), "--y", "hired", "--by", "sex"]
+    assert cli.run([*table, "--pred", "pred", "--out", str(tmp_path / "r")]) == 0 and lk.verify(tmp_path / "r").intact
     said = capsys.readouterr().out
     assert "■ four_fifths" in said and "women" in said
+    command = [*table, "--pred", "pred", *groups_alone]
+    assert cli.run(command) == 0
     assert cli.run([*command, "--fail-on", "does_not_meet"]) == 1
-    assert cli.run([*command, "--out", str(tmp_path / "r")]) == 0 and lk.verify(tmp_path / "r").intact
     capsys.readouterr()
-    scores = ["bias", str(answers), "--y", "hired", "--score", "score", "--threshold", "0.5", "--by", "sex"]
+    scores = [*table, "--score", "score", "--threshold", "0.5", *groups_alone]
     assert cli.run(scores) == 0 and "■ four_fifths" in capsys.readouterr().out
 
 
-def test_the_positive_class_is_a_choice(answers: Path, capsys: Any) -> None:
+def test_the_positive_class_is_a_choice(answers: Path, groups_alone: list[str], capsys: Any) -> None:
     frame = pd.read_csv(answers)
     frame[["hired", "pred"]] = frame[["hired", "pred"]].replace({0: "no", 1: "yes"})
     frame.to_csv(answers, index=False)
-    command = ["bias", str(answers), "--y", "hired", "--pred", "pred", "--by", "sex"]
+    command = ["bias", str(answers), "--y", "hired", "--pred", "pred", "--by", "sex", *groups_alone]
     assert cli.run([*command, "--positive", "no"]) == 0
     assert "men" in capsys.readouterr().out
 
