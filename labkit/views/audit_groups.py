@@ -11,8 +11,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value, share, spoken
 from labkit.records.audit_groups import GroupAudit
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, NEUTRAL, base, errors
 
 
 def figure(record: GroupAudit) -> go.Figure:
@@ -52,7 +52,7 @@ def _forest(result: go.Figure, record: GroupAudit, m: int, place: tuple[int, int
         at = record.groups_of(feature)
         half = record.null95[m, f] / 2
         if len(at) and not np.isnan(half + overall):
-            _band(result, overall - half, overall + half, at, place)
+            band(result, (overall - half, overall + half), (at.min(), at.max()), row=place[0], col=place[1])
     if not np.isnan(overall):
         mark(result, overall, len(record.group), "dash", row=place[0], col=place[1])
     ends = span(
@@ -67,7 +67,7 @@ def _ratios(result: go.Figure, record: GroupAudit, place: tuple[int, int]) -> No
     for f, feature in enumerate(record.features):
         at = record.groups_of(feature)
         if len(at) and not np.isnan(record.null_ratio05[m, f]):
-            _band(result, record.null_ratio05[m, f], 1, at, place)
+            band(result, (record.null_ratio05[m, f], 1), (at.min(), at.max()), row=place[0], col=place[1])
     mark(result, 0.8, len(record.group), "dot", row=place[0], col=place[1])
     ends = span(record.ratio_low[m], record.ratio_high[m], record.null_ratio05[m], 0.8, 1)
     result.update_xaxes(range=ends, row=place[0], col=place[1])
@@ -114,21 +114,6 @@ def _points(
 def _in_two(text: str) -> str:
     """Long text on two lines, so that it stays within its panel."""
     return "<br>".join(wrap(text, max(48, len(text) // 2 + 8)))
-
-
-def _band(result: go.Figure, low: float, high: float, at: np.ndarray, place: tuple[int, int]) -> None:
-    result.add_shape(
-        type="rect",
-        x0=low,
-        x1=high,
-        y0=at.min() - 0.45,
-        y1=at.max() + 0.45,
-        fillcolor=rgba(NEUTRAL, 0.18),
-        line={"width": 0},
-        layer="below",
-        row=place[0],
-        col=place[1],
-    )
 
 
 def rows(record: GroupAudit) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from labkit.core.words import number, p_value
 from labkit.records.bias_amplification import BiasAmplification
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, base, errors
 
 MOST_TERMS = 16
 AGAINST = {"test": "truth of these people", "train": "training data"}
@@ -30,7 +30,7 @@ def figure(record: BiasAmplification) -> go.Figure:
     result.update_layout(showlegend=False, margin={"l": 280})
     result.update_yaxes(tickvals=list(range(count)), ticktext=names, range=[count - 0.4, -0.6], zeroline=False)
     for m in range(first):
-        _band(result, record.null_low[m], record.null_high[m], m)
+        band(result, (record.null_low[m], record.null_high[m]), (m, m))
     mark(result, 0.0, count, "dot")
     _runs(result, record)
     at = tuple(np.array(shown, int).reshape(-1, 2).T)
@@ -65,11 +65,6 @@ def _largest_terms(record: BiasAmplification) -> list[tuple[int, int]]:
     size = (np.where(np.arange(len(record.classes)) == 0, np.nan, size) if len(record.classes) == 2 else size).ravel()
     best = np.sort(np.argsort(np.where(np.isnan(size), -1, size), kind="stable")[::-1][:MOST_TERMS])
     return [divmod(int(i), len(record.classes)) for i in best if not np.isnan(size[i])]
-
-
-def _band(result: go.Figure, low: float, high: float, at: int) -> None:
-    shape = {"type": "rect", "y0": at - 0.4, "y1": at + 0.4, "line": {"width": 0}, "layer": "below"}
-    result.add_shape(x0=low, x1=high, fillcolor=rgba(NEUTRAL, 0.25), **shape)
 
 
 def _runs(result: go.Figure, record: BiasAmplification) -> None:

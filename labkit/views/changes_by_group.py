@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value, share, spoken
 from labkit.records.changes_by_group import ANSWER, ChangesByGroup
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, base, errors
 
 
 def figure(record: ChangesByGroup) -> go.Figure:
@@ -38,10 +38,7 @@ def _forest(result: go.Figure, record: ChangesByGroup, m: int) -> None:
     half = record.null95[m] / 2
     for f in np.flatnonzero(~np.isnan(half)):
         at = np.flatnonzero(record.feature_of == f)
-        result.add_shape(
-            type="rect", x0=everybody - half[f], x1=everybody + half[f], y0=at.min() - 0.45, y1=at.max() + 0.45,
-            fillcolor=rgba(NEUTRAL, 0.18), line={"width": 0}, layer="below", **place,
-        )  # fmt: skip
+        band(result, (everybody - half[f], everybody + half[f]), (at.min(), at.max()), **place)
     mark(result, everybody, len(value), "dash", **place)
     known = np.flatnonzero(~np.isnan(value))
     result.add_scatter(

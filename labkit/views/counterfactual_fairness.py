@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, share
 from labkit.records.counterfactual_fairness import CounterfactualFairness
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, MARKERS, base, errors
 
 EDGES = 8  # edges with a row of their own: those that matter most
 
@@ -44,10 +44,7 @@ def figure(record: CounterfactualFairness) -> go.Figure:
         _points(result, shifts, np.array([low, high]), g, group, 2)
     chance = float(record.null_share.max()), float(np.abs(record.null_shift).max())
     for col, left, right in ((1, 0.0, chance[0]), (2, -chance[1], chance[1])):
-        result.add_shape(
-            type="rect", x0=left, x1=right, y0=-0.5, y1=count - 0.5, fillcolor=rgba(NEUTRAL, 0.2), line={"width": 0},
-            layer="below", row=1, col=col,
-        )  # fmt: skip
+        band(result, (left, right), (0, count - 1), row=1, col=col)
     mark(result, 0.0, count, "dot", row=1, col=2)
     far = span(
         record.shift_low, record.shift_high, record.path_low, record.path_high, record.edge_shift, 0.0, chance[1]

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import p_value, share
 from labkit.records.data_bias import DataBias
-from labkit.views._forest import span
+from labkit.views._forest import band, span
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
 
 
@@ -87,18 +87,8 @@ def _bands(result: go.Figure, record: DataBias, rate: int, place: tuple[int, int
         at, half = record.groups_of(f), record.null95[-1, rate, f] / 2
         n, hits = record.n[-1, at].sum(), np.nansum(record.hits[-1, rate, at])
         if not np.isnan(half):
-            result.add_shape(
-                type="rect",
-                x0=max(0.0, hits / n - half),
-                x1=min(1.0, hits / n + half),
-                y0=at.min() - 0.45,
-                y1=at.max() + 0.45,
-                fillcolor=rgba(NEUTRAL, 0.18),
-                line={"width": 0},
-                layer="below",
-                row=place[0],
-                col=place[1],
-            )
+            ends = max(0.0, hits / n - half), min(1.0, hits / n + half)
+            band(result, ends, (at.min(), at.max()), row=place[0], col=place[1])
 
 
 def rows(record: DataBias) -> pd.DataFrame:

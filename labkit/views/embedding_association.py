@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value
 from labkit.records.embedding_association import EmbeddingAssociation
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, MARKERS, base, errors
 
 
 def figure(record: EmbeddingAssociation) -> go.Figure:
@@ -42,10 +42,7 @@ def _effect(result: go.Figure, record: EmbeddingAssociation) -> None:
     value, low, high = (np.array([v]) for v in (record.effect, record.low, record.high))
     reach = record.control95
     if not np.isnan(reach):
-        result.add_shape(
-            type="rect", x0=-reach, x1=reach, y0=-0.5, y1=0.5, fillcolor=rgba(NEUTRAL, 0.18), line={"width": 0},
-            layer="below", row=1, col=1,
-        )  # fmt: skip
+        band(result, (-reach, reach), (0, 0), row=1, col=1)
     result.add_scatter(
         x=value,
         y=np.zeros(1),

@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import number, p_value, spoken
 from labkit.records.explanation_disparity import RELIANCE, ExplanationDisparity
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, MARKERS, base, errors
 
 MOST = 12  # columns drawn
 
@@ -78,10 +78,7 @@ def _quality(result: go.Figure, record: ExplanationDisparity, q: int) -> None:
         at = np.flatnonzero((record.feature_of == f) & ~np.isnan(value))
         middle = float(np.average(value[at], weights=record.of_group[q, at]))
         bands += [middle - half[f], middle + half[f]]
-        result.add_shape(
-            type="rect", x0=bands[-2], x1=bands[-1], y0=at.min() - 0.45, y1=at.max() + 0.45,
-            fillcolor=rgba(NEUTRAL, 0.18), line={"width": 0}, layer="below", **place,
-        )  # fmt: skip
+        band(result, (bands[-2], bands[-1]), (at.min(), at.max()), **place)
     known = np.flatnonzero(~np.isnan(value))
     ends = (np.where(np.isnan(end), value, end) for end in (low, high))
     result.add_scatter(

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from labkit.core.words import number, p_value, share
 from labkit.records.find_slices import Slices
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, NEUTRAL, base, errors
 
 WIDTH = 46
 
@@ -38,16 +38,7 @@ def figure(record: Slices) -> go.Figure:
         result.update_yaxes(range=[0.6, -0.6])
     at = np.arange(count)
     for i, row in zip(at, order):
-        result.add_shape(
-            type="rect",
-            x0=record.overall,
-            x1=record.chance95[row],
-            y0=i - 0.4,
-            y1=i + 0.4,
-            fillcolor=rgba(NEUTRAL, 0.18),
-            line={"width": 0},
-            layer="below",
-        )
+        band(result, (record.overall, record.chance95[row]), (i, i))
     mark(result, record.overall, count, "dash")
     sure = record.confirmed[order]
     _points(result, record, order[sure], at[sure], "confirmed, on people not searched", COLOURS[1])

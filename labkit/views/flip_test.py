@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from labkit.core.words import counted, number, p_value, share
 from labkit.records.flip_test import FlipTest
-from labkit.views._forest import mark, span
+from labkit.views._forest import band, mark, span
 from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
 
 SHOWN, BESIDE = 12, 6  # directions and controls with a row of their own
@@ -68,26 +68,15 @@ def figure(record: FlipTest) -> go.Figure:
 
 
 def _shifts(result: go.Figure, record: FlipTest, shown: np.ndarray, count: int) -> None:
-    band = record.shift_null95[shown]
-    for place in np.flatnonzero(np.isfinite(band)):
-        result.add_shape(
-            type="rect",
-            x0=-band[place],
-            x1=band[place],
-            y0=place - 0.4,
-            y1=place + 0.4,
-            fillcolor=rgba(NEUTRAL, 0.2),
-            line={"width": 0},
-            layer="below",
-            row=1,
-            col=2,
-        )
+    chance = record.shift_null95[shown]
+    for place in np.flatnonzero(np.isfinite(chance)):
+        band(result, (-chance[place], chance[place]), (place, place), row=1, col=2)
     value, low, high = (v[shown] for v in (record.shift, record.shift_low, record.shift_high))
     _points(result, value, (low, high), 2)
     mark(result, 0.0, count, "dot", row=1, col=2)
     result.update_xaxes(
         title_text=f"probability of {_short(record.positive)}",
-        range=span(low, high, value, 0.0, band, -band),
+        range=span(low, high, value, 0.0, chance, -chance),
         row=1,
         col=2,
     )

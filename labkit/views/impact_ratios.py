@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from labkit.core.words import number, p_value, share
 from labkit.records.impact_ratios import ImpactRatios
-from labkit.views._forest import mark, span
-from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
+from labkit.views._forest import band, mark, span
+from labkit.views._style import COLOURS, NEUTRAL, base, errors
 
 WHAT = {"selection": "selected", "scoring": "with a score above the median"}
 FIFTHS = 0.8
@@ -37,7 +37,7 @@ def figure(record: ImpactRatios) -> go.Figure:
     result.update_xaxes(range=span(low[shown], np.minimum(high, 3.0)[shown], others, record.null05, FIFTHS, 1.0))
     for rows_here, null05 in zip(rows_of, record.null05):
         if np.isfinite(null05):
-            _band(result, float(null05), rows_here)
+            band(result, (float(null05), 1), (rows_here.min(), rows_here.max()))
     mark(result, FIFTHS, count, "dot")
     mark(result, 1.0, count, "dash")
     result.add_scatter(
@@ -88,11 +88,6 @@ def _places(record: ImpactRatios) -> tuple[list[str], np.ndarray, list[np.ndarra
         lines.append(at[own])
         titles += [f"{record.category[c]} ({record.hits[c]} of {record.n[c]})" for c in own]
     return titles, at, lines
-
-
-def _band(result: go.Figure, low: float, lines: np.ndarray) -> None:
-    box = {"x0": low, "x1": 1, "y0": lines.min() - 0.45, "y1": lines.max() + 0.45}
-    result.add_shape(type="rect", **box, fillcolor=rgba(NEUTRAL, 0.18), line={"width": 0}, layer="below")
 
 
 def _hover(record: ImpactRatios, c: Any) -> str:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from labkit.core.areas import guessing_error
 from labkit.core.words import number, p_value
 from labkit.records.proxies import Proxies
-from labkit.views._forest import mark, span
+from labkit.views._forest import band, mark, span
 from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
 
 MOST = 20  # columns that are shown
@@ -99,8 +99,7 @@ def _band(result: go.Figure, record: Proxies, t: int, columns: int) -> None:
     boxes = [(middle[k] - away[k], middle[k] + away[k], k, k) for k in range(learners)]
     boxes += [(0.5 - half, 0.5 + half, learners, learners + columns - 1)] if columns else []
     for low, high, first, last in boxes:
-        shape = {"type": "rect", "y0": first - 0.45, "y1": last + 0.45, "line": {"width": 0}, "layer": "below"}
-        result.add_shape(x0=low, x1=high, fillcolor=rgba(NEUTRAL, 0.2), row=1, col=1, **shape)
+        band(result, (low, high), (first, last), row=1, col=1)
 
 
 def rows(record: Proxies) -> pd.DataFrame:
