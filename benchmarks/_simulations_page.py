@@ -58,8 +58,7 @@ POWER = """# What audits find
 The share of audits in which a true gap is beyond chance (p below 0.05), in per cent: of two groups, of which one has it
 in 30 of 100; and of ten groups of which one lies apart, in an audit of 20 comparisons (after Holm's correction for all).
 *Promised* is the gap that `detectable` of an audit says a test of so many people finds four times in five, and beside it
-how often it was found: a little less often among few people, since the exact test of two groups is cautious and the promise
-a normal approximation.
+how often it was found.
 """
 
 

@@ -27,7 +27,8 @@ def detectable_difference(
     Returns:
         In [0, 1], element by element; nan where no difference that is possible would be found.
 
-    The normal approximation with the pooled variance under equality (Fleiss, 1981, section 3.2), by bisection.
+    The normal approximation with the pooled variance under equality, corrected for continuity as befits an exact test
+    (Fleiss, 1981, section 3.2), by bisection.
     """
     share, n, other_n = np.broadcast_arrays(np.asarray(share, float), np.asarray(n, float), np.asarray(other_n, float))
     room = 1 - share if upward else share
@@ -49,7 +50,7 @@ def people_for_difference(share: Any, difference: Any, *, level: float = LEVEL, 
     Returns:
         Whole numbers as floats, element by element; nan where the other proportion would leave [0, 1].
 
-    The closed form of ``detectable_difference`` for equal groups (Fleiss, 1981, formula 3.14, without correction).
+    The closed form of ``detectable_difference`` for equal groups (Fleiss, 1981, formulas 3.14 and 3.15).
     """
     share, difference = np.broadcast_arrays(np.asarray(share, float), np.asarray(difference, float))
     other = share + difference
@@ -57,7 +58,8 @@ def people_for_difference(share: Any, difference: Any, *, level: float = LEVEL, 
     with np.errstate(divide="ignore", invalid="ignore"):
         alike = normal(0.5 + level / 2) * np.sqrt(2 * middle * (1 - middle))
         apart = normal(power) * np.sqrt(share * (1 - share) + other * (1 - other))
-        needed = np.ceil((alike + apart) ** 2 / difference**2)
+        needed = (alike + apart) ** 2 / difference**2
+        needed = np.ceil(needed / 4 * (1 + np.sqrt(1 + 4 / (needed * np.abs(difference)))) ** 2)
     return np.where((other >= 0) & (other <= 1) & (difference != 0), needed, np.nan)
 
 
@@ -89,7 +91,8 @@ def _surplus(
         middle = (mine * n + share * other_n) / (n + other_n)
         alike = np.sqrt(middle * (1 - middle) * (1 / n + 1 / other_n))
         apart = np.sqrt(mine * (1 - mine) / n + share * (1 - share) / other_n)
-        return np.abs(difference) - normal(0.5 + level / 2) * alike - normal(power) * apart
+        steps = (1 / n + 1 / other_n) / 2
+        return np.abs(difference) - steps - normal(0.5 + level / 2) * alike - normal(power) * apart
 
 
 def normal(share: float) -> float:
