@@ -212,3 +212,20 @@ def test_the_table_of_comparisons_has_everything_beside_everything(frame) -> Non
     )
     table = lk.views.audit_groups.comparisons(found)
     assert len(table) == 4 and table["p (Holm)"].notna().all() and (table["worst group"] == "").sum() == 2
+
+
+def test_checks_of_groups_allow_for_all_metrics_and_features(frame) -> None:
+    """The same audit, were its differences no more than chance after the correction: nothing is then accused."""
+    y = (frame.y == 1).astype(int)
+    chance = np.where(y == 1, np.where(frame.g == "a", 0.5, 0.9), np.where(frame.g == "a", 0.4, 0.1))
+    given = frame.assign(y=y, p=(np.random.default_rng(4).random(N) < chance).astype(int))
+    p = lk.Predictions.from_frame(given, y="y", label="p", groups=["g"])
+    metrics = ["selection_rate", "true_positive_rate", "false_positive_rate"]
+    found = lk.audit_groups(p, metrics, by=["g"], replicates=500)
+    by_chance = replace(found, p_holm=np.ones_like(found.p_holm))
+    for check in ("equalized_odds", "worst_group", "disparity"):
+        assert "does_not_meet" in {f.status for f in lk.check(found, only=[check])}, check
+        assert "does_not_meet" not in {f.status for f in lk.check(by_chance, only=[check])}, check
+    unequal = replace(found, hits=found.hits * np.where(found.group == "a", 0.2, 1), lowest=found.lowest * 0)
+    told = [lk.check(r, only=["four_fifths"])[0] for r in (unequal, replace(unequal, p_holm=by_chance.p_holm))]
+    assert [f.status for f in told] == ["does_not_meet", "inconclusive"]

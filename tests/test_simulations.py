@@ -97,3 +97,13 @@ def test_what_is_called_detectable_is_found_four_times_in_five() -> None:
     promised, large = (promised, large) if promised.promised else (large, promised)
     assert 0.7 < promised.two < 0.86 and promised.ten < promised.two
     assert large.two == large.ten == 1
+
+
+def test_among_few_people_no_group_counts_as_surer_than_its_size() -> None:
+    """Three groups of equally many people, of which one seems sure by chance: it must not carry the difference alone."""
+    values = np.array([0.5, 0.5, 0.62])
+    draws = values + np.random.default_rng(0).normal(0, [0.06, 0.06, 0.005], (2000, 3))
+    taken, allowed = (resampling.largest_difference(draws, values, sizes=n) for n in (None, np.full(3, 100)))
+    pooled = np.sqrt((2 * 0.06**2 + 0.005**2) / 3)
+    assert allowed[1] - taken[1] == pytest.approx(1.96 * (np.hypot(0.06, pooled) - np.hypot(0.06, 0.005)), abs=0.006)
+    assert allowed[0] <= taken[0]

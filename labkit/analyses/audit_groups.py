@@ -90,13 +90,14 @@ def audit_groups(
     status, reason = _status(tables, measures, features, first)
     found = _tables(tables, len(measures), features)
     overall = np.array([_overall(m, len(first), replicates, seed) for m in measures])
-    truth = asked[0].truth if len({q.key for q in asked}) == 1 else None
+    one_truth = len({q.key for q in asked}) == 1
+    truth = measures[0].truth if one_truth else None
     return GroupAudit(
         provenance=statement.provenance(),
         status=status,
         reason=reason,
         warnings=tuple(dict.fromkeys([*_warnings(given, features), *(w for _, told in parts for w in told)])),
-        positive=asked[0].positive if len({q.key for q in asked}) == 1 else "",
+        positive=asked[0].positive if one_truth else "",
         metrics=names,
         features=tuple(f.name for f in features),
         n_total=first.people,
@@ -140,13 +141,6 @@ class _Question:
     @property
     def positive(self) -> str:
         return "" if self.index is None or isinstance(self.p, Scores) else self.p.classes[self.index]
-
-    @property
-    def truth(self) -> np.ndarray | None:
-        """(n,) whose true class is the positive one, where that is known."""
-        if self.index is None or isinstance(self.p, Scores) or not self.p.has_truth:
-            return None
-        return np.asarray(self.p.y == self.index)
 
 
 def _questions(

@@ -13,7 +13,6 @@ from labkit.analyses._slices.conditions import Columns, columns, copies
 from labkit.analyses._slices.harm import Harm, Worst, first_half, interval, suffered
 from labkit.analyses._slices.pairs import pairs_of_columns
 from labkit.core import intervals, resampling
-from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.records.error_cohorts import Cohorts
 from labkit.records.predict import Predictions
@@ -55,16 +54,6 @@ def error_cohorts(
     Raises:
         Refused: rows of other people, no table, a metric that is no mean over people or of which neither end is worse.
     """
-    for name, value, low, high in (
-        ("depth", depth, 1, 6),
-        ("leaves", leaves, 2, 32),
-        ("least", least, 2, 10**9),
-        ("bins", bins, 2, 20),
-    ):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
-            raise Refused(ASKED, f"{name}={value!r}", f"a whole number from {low} to {high}")
-    if not 0 < alpha < 1 or replicates < 100:
-        raise Refused(ASKED, f"alpha={alpha}, replicates={replicates}", "alpha from 0 to 1, replicates=100 or more")
     options = {"depth": depth, "leaves": leaves, "least": least, "bins": bins, "alpha": alpha, "replicates": replicates}
     statement, harm = suffered(ASKED, p, metric, positive, worst, options, seed)
     half = first_half(harm, seed)

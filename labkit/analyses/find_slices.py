@@ -13,7 +13,6 @@ from labkit.analyses._slices.chance import by_chance, mean_of, worse
 from labkit.analyses._slices.conditions import columns, conditions, copies, held
 from labkit.analyses._slices.harm import Harm, Worst, difference, first_half, interval, suffered
 from labkit.core import intervals, power, resampling
-from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.records.find_slices import Slices
 from labkit.records.predict import Predictions
@@ -62,16 +61,6 @@ def find_slices(
     Raises:
         Refused: rows of other people, no table, a metric that is no mean over people or of which neither end is worse.
     """
-    for name, value, low, high in (
-        ("depth", depth, 1, 6),
-        ("least", least, 2, 10**9),
-        ("most", most, 1, 100),
-        ("bins", bins, 2, 20),
-    ):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
-            raise Refused(ASKED, f"{name}={value!r}", f"a whole number from {low} to {high}")
-    if not 0 < alpha < 1 or replicates < 100:
-        raise Refused(ASKED, f"alpha={alpha}, replicates={replicates}", "alpha from 0 to 1, replicates=100 or more")
     options = {"depth": depth, "least": least, "most": most, "bins": bins, "alpha": alpha, "replicates": replicates}
     statement, harm = suffered(ASKED, p, metric, positive, worst, options, seed)
     half = first_half(harm, seed)

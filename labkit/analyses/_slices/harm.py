@@ -28,6 +28,8 @@ OPPOSITES = {
     "true_positive_rate": "false negative rate",
 }
 BATCH, MOST_ROWS = 512, 1000
+# What the options of a search may be.
+RANGES = {"depth": (1, 6), "leaves": (2, 32), "least": (2, 10**9), "most": (1, 100), "bins": (2, 20)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +64,10 @@ def suffered(
     """The statement of an analysis, and what each person suffers under a metric that is a mean over people.
 
     Raises:
-        Refused: a metric that is no mean over people, such as AUC; one of which neither end is worse, unless ``worst``
+        Refused: an option out of its range; a metric that is no mean over people, such as AUC; one of which neither end is worse, unless ``worst``
             says it; losses of another number than people, or infinite; predictions that the metric does not allow.
     """
+    _in_range(asked, options)
     if worst not in (None, "high", "low"):
         raise unknown(f"{asked} with worst", str(worst), ("high", "low"))
     named = cast(str | Metric, metric) if isinstance(metric, str) or callable(metric) else None
@@ -89,6 +92,16 @@ def suffered(
         return statement, Harm(spoken(measure.name), value, rate, label)
     opposite = OPPOSITES.get(measure.name, f"{'1' if rate else '0'} - {spoken(measure.name)}")
     return statement, Harm(opposite, 1 - value if rate else -value, rate, label)
+
+
+def _in_range(asked: str, options: dict[str, Any]) -> None:
+    for name, (low, high) in RANGES.items():
+        value = options.get(name, low)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
+            raise Refused(asked, f"{name}={value!r}", f"a whole number from {low} to {high}")
+    alpha, replicates = options["alpha"], options["replicates"]
+    if not 0 < alpha < 1 or replicates < 100:
+        raise Refused(asked, f"alpha={alpha}, replicates={replicates}", "alpha from 0 to 1, replicates=100 or more")
 
 
 def _losses(asked: str, p: Predictions | Scores, metric: Any) -> Harm:
