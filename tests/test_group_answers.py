@@ -229,3 +229,11 @@ def test_checks_of_groups_allow_for_all_metrics_and_features(frame) -> None:
     unequal = replace(found, hits=found.hits * np.where(found.group == "a", 0.2, 1), lowest=found.lowest * 0)
     told = [lk.check(r, only=["four_fifths"])[0] for r in (unequal, replace(unequal, p_holm=by_chance.p_holm))]
     assert [f.status for f in told] == ["does_not_meet", "inconclusive"]
+
+
+def test_resampled_differences_are_told_how_many_people_each_group_has(frame, monkeypatch) -> None:
+    given = {}
+    real = resampling.largest_difference
+    monkeypatch.setattr(resampling, "largest_difference", lambda *a, **k: given.update(k) or real(*a, **k))
+    found = lk.audit_groups(predictions(frame), ["balanced_accuracy"], by=["g"], positive=1, replicates=200)
+    assert (given["sizes"] == found.n).all()

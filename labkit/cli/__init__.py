@@ -89,8 +89,8 @@ for command in (explain, recommend, attack, bias):
 def list_(kind: str | None, model: str | None, data: str | None) -> int:
     """What there is: every kind, or the names of one KIND (attacks, attributions, models, recipes ...).
 
-    "list harms" asks what may go wrong for people, and says which metrics answer it. "list layers --model NAME" gives a model's layers: name, kind, shape of the output, and whether a map of the layer
-    can be laid over the input.
+    "list harms" asks what may go wrong for people, and says which metrics answer it. "list layers --model NAME" gives a
+    model's layers: name, kind, shape of the output, and whether a map of the layer can be laid over the input.
     """
     from labkit.core import registry
 
