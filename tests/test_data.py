@@ -20,7 +20,7 @@ from labkit.data.idx import read_idx
 from labkit.data.sets import fashion_mnist as fashion
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-EMBEDDED = ["adult", "compas", "emoji", "fashion_mnist", "german", "movies"]
+EMBEDDED = ["adult", "compas", "emoji", "fashion_mnist", "fashion_noisy", "german", "movies"]
 
 
 @pytest.fixture(scope="module")

@@ -306,6 +306,29 @@ class TestMemory:
         found = {f.check: f.status for f in lk.check(gap)}
         assert found["overfitting"] == status
 
+    def test_the_embedded_part_is_what_they_were_trained_on(self, full):
+        """Every training row of fashion_noisy, with its label, stands among the rows that the recipe trained on; no test
+        row does, whatever its label; the wrong labels of both parts are as many."""
+        kept, clean = lk.zoo.data("fashion_overfit"), lk.data.load("fashion_mnist").train
+        recipe = _recipe("fashion_overfit")
+        drawn = recipe.prepared(full.train)
+        trained, _ = hold_out(drawn, recipe.validation)
+        pairs = {(image.tobytes(), label) for image, label in zip(trained.x, trained.y)}
+        assert all((image.tobytes(), label) in pairs for image, label in zip(kept.train.x, kept.train.y))
+        assert {image.tobytes() for image in drawn.x}.isdisjoint(image.tobytes() for image in kept.test.x)
+        right = {image.tobytes(): label for image, label in zip(clean.x, clean.y)}
+        wrong = [np.mean([right[i.tobytes()] != label for i, label in zip(p.x, p.y)]) for p in kept]
+        assert wrong == pytest.approx([0.2, 0.2], abs=0.02)
+
+    def test_what_they_were_trained_on_tells_them_apart(self):
+        data = lk.zoo.data("fashion_overfit")
+        found = {}
+        for name in ("fashion_overfit", "fashion_regular"):
+            model = lk.zoo.load(name)
+            gap = lk.generalization_gap(*(lk.predict(model, part) for part in data))
+            found[name] = next(f.status for f in lk.check(gap) if f.check == "overfitting")
+        assert found["fashion_overfit"] == "does_not_meet" and found["fashion_regular"] != "does_not_meet"
+
 
 class TestShortcut:
     """The patch decides the answer of one, and is nothing to its twin."""

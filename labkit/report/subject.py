@@ -53,10 +53,10 @@ class Subject:
     @property
     def trained_on(self) -> int:
         """How many examples a reference model was trained on, where they are not this data's; else 0."""
-        told = self.card["data"]["train"] if self.card else {}
-        if self.data is None or not told or told["sha256"] == self.data.train.digest:
+        told = self.card["data"] if self.card else {}
+        if self.data is None or not told or told["train"]["sha256"] == self.data.train.digest:
             return 0
-        return int(told["n"])
+        return int(told.get("trained_on", told["train"])["n"])
 
     def dataset(self) -> Dataset:
         """Training and test data. Refused when there are only predictions."""

@@ -42,6 +42,7 @@ def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget
         "data": {
             "name": recipe.data,
             "options": dict(recipe.data_options),
+            **({"kept": recipe.card["kept"]} if "kept" in recipe.card else {}),
             **{part: dict(told) for part, told in made.data.items()},
         },
         "test": [_test(record, i) for i in range(len(record.measures))],

@@ -53,7 +53,8 @@ class Recipe:
         low_precision: bfloat16 autocast where the device computes it natively.
         compile: torch.compile on CUDA.
         goals: what the card tells, and what must be reached before the model may ship. The first is the headline.
-        card: licence, intended use and known failures, for the card.
+        card: licence, intended use and known failures, for the card; ``kept``: the embedded data set that holds the training
+            rows as they were, where they were damaged.
     """
 
     name: str

@@ -57,11 +57,13 @@ def load(name: str, *, device: str = "auto", folder: str | os.PathLike[str] = SH
 def data(name: str, *, full: bool = False, folder: str | os.PathLike[str] = SHIPPED) -> Dataset:
     """The data set that the model was trained for: what comes with labkit, or with ``full`` all that it was trained on.
 
+    A model that was damaged through its labels has its training rows, as they were, in a data set of its own.
+
     Raises:
         Refused: an unknown name, full data that are not on this machine, or test data whose digest is not the card's.
     """
     about = card(name, folder)["data"]
-    found = lk.data.load(about["name"], **(about["options"] if full else {}))
+    found = lk.data.load(about["name"], **about["options"]) if full else lk.data.load(about.get("kept", about["name"]))
     stated = about["test"]
     if found.test.name == stated["name"] and found.test.digest != stated["sha256"]:
         given = f"test data {found.test.digest[:12]}… where its card has {stated['sha256'][:12]}…"
