@@ -19,7 +19,17 @@ import labkit as lk
 from labkit.core import method, record, registry
 
 ROOT = Path(__file__).parent.parent
-LEAVES = ("attacks", "attributions", "certificates", "checks", "corruptions", "faithfulness", "metrics", "mitigations")
+LEAVES = (
+    "attacks",
+    "attributions",
+    "certificates",
+    "checks",
+    "corruptions",
+    "faithfulness",
+    "membership",
+    "metrics",
+    "mitigations",
+)
 SOURCES = sorted((ROOT / "labkit").rglob("*.py"))
 WITHOUT_VIEW = {"finding"}  # shown with the record it speaks of
 MADE_ELSEWHERE = {"finding", "train"}  # by checks, and by labkit.training

@@ -25,6 +25,7 @@ FOLDERS = {
     "corruptions": "corruptions",
     "datasets": "data/sets",
     "faithfulness": "faithfulness",
+    "membership": "membership",
     "metrics": "metrics",
     "mitigations": "mitigations",
     "recipes": "training/recipes",
