@@ -91,7 +91,7 @@ class Measure:
         """1 when the truth scores above its opposite under this metric, -1 when below, 0 when alike or unknown."""
         truth = np.array([0, 0, 1, 1])
         right, wrong = (
-            self._call({name: truth if name == "y_true" else answer for name in self.columns})
+            self.of({name: truth if name == "y_true" else answer for name in self.columns})
             for answer in (truth, 1 - truth)
         )
         return 0 if np.isnan(right) or np.isnan(wrong) else int(np.sign(right - wrong))
@@ -101,9 +101,10 @@ class Measure:
         part = {name: column[rows] for name, column in self.columns.items()}
         if not len(next(iter(part.values()))):
             return float("nan")
-        return self._call(part | ({} if self.count is None else {"weight": self.count[rows]}))
+        return self.of(part | ({} if self.count is None else {"weight": self.count[rows]}))
 
-    def _call(self, part: dict[str, np.ndarray]) -> float:
+    def of(self, part: dict[str, np.ndarray]) -> float:
+        """The metric of columns by their names."""
         if self.weighs:
             result = self.function(**part, **self.options)
             return result if isinstance(result, Rate) else float(result)

@@ -11,8 +11,9 @@ import numpy as np
 from labkit.analyses._groups.between import apart, listed, nothing_apart, tables
 from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._measure import Measure, Metric
+from labkit.analyses._pairs.people import hits_of_both, same_people
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.core import intervals, progress, resampling
+from labkit.core import intervals, pairs, progress, resampling
 from labkit.core.intervals import Rate
 from labkit.core.refused import Refused
 from labkit.records.changes_by_group import ANSWER, ChangesByGroup
@@ -61,18 +62,19 @@ def changes_by_group(
     statement = Statement(ASKED, options, seed, {"before": before, "after": after})
     if replicates < 100:
         raise Refused(f"{ASKED} with replicates={replicates}", "too few for a 95 % point", "replicates=100 or more")
-    warnings = [*before.warnings, *after.warnings, *_same_people(before, after)]
+    warnings = [*before.warnings, *after.warnings, *same_people(ASKED, before, after, inputs=False)]
     features = _features(before, asked)
     plain = positive is not None or list(before.classes) in (["0", "1"], ["False", "True"])
     index = positive_class(ASKED, before, positive) if plain else None
-    pairs = [(Measure(ASKED, m, before, index), Measure(ASKED, m, after, index)) for m in rates]
-    hits = [_both(*pair) for pair in pairs] + [_other_answers(before, after)]
-    names = (*(own.name for own, _ in pairs), ANSWER)
+    measured = [(Measure(ASKED, m, before, index), Measure(ASKED, m, after, index)) for m in rates]
+    hits = [_both(*pair) for pair in measured] + [_other_answers(before, after)]
+    names = (*(own.name for own, _ in measured), ANSWER)
     counts = [[_counts(*pair, f) for f in features] for pair in hits]
     of, had, gained, lost = np.moveaxis(np.array([np.concatenate(row) for row in counts]), -1, 0)
     n = np.concatenate([f.counts() for f in features])
     ranked = (n >= max(least, 1)) & (of >= max(least_of, 1))
-    mcnemar = _mcnemar(gained, lost, of)
+    mcnemar = np.where(of > 0, pairs.mcnemar(gained, lost), np.nan)
+    mcnemar[-1] = np.nan  # of the last measure nobody loses
     parts = _compared(names, features, counts, ranked, replicates, seed)
     found = tables(parts, features)
     known = bool((found["highest"] >= 0).any())
@@ -85,7 +87,7 @@ def changes_by_group(
         after=_name(after, "after"),
         positive="" if index is None else before.classes[index],
         measures=names,
-        better=np.array([*(own.better for own, _ in pairs), 0]),
+        better=np.array([*(own.better for own, _ in measured), 0]),
         n_total=len(before),
         replicates=replicates,
         least=least,
@@ -107,23 +109,6 @@ def _name(p: Predictions, otherwise: str) -> str:
     return str(p.provenance.model.get("name") or p.provenance.data.get("name") or otherwise)
 
 
-def _same_people(before: Predictions, after: Predictions) -> list[str]:
-    """Refuse predictions for other people; a warning where the inputs themselves differ."""
-    instead = "two predictions for the same people, in the same order, over the same classes"
-    if before.classes != after.classes or len(before) != len(after) or not np.array_equal(before.y, after.y):
-        given = f"{len(before)} and {len(after)} rows over {len(before.classes)} and {len(after.classes)} classes"
-        raise Refused(ASKED, f"{given}, whose truth differs", instead)
-    for name in set(before.groups) & set(after.groups):
-        if not np.array_equal(before.groups[name], after.groups[name]):
-            raise Refused(ASKED, f"groups by {name} that differ before and after", instead)
-    if before.row is None or after.row is None or np.array_equal(before.row, after.row):
-        return []
-    if np.array_equal(np.sort(before.row), np.sort(after.row)):
-        raise Refused(ASKED, "the same inputs in another order", instead)
-    changed = int((before.row != after.row).sum())
-    return [f"the inputs of {changed} of {len(before)} people differ before and after, which is a part of the change"]
-
-
 def _features(p: Predictions, by: Sequence[str | tuple[str, ...]]) -> list[Grouping]:
     known = replace(p, groups={CLASS: np.array(p.classes)[p.y], **p.groups})
     features = [grouping(ASKED, known, one) for one in by if one != CLASS]
@@ -134,25 +119,14 @@ def _features(p: Predictions, by: Sequence[str | tuple[str, ...]]) -> list[Group
     return features
 
 
-def _hits(measure: Measure) -> np.ndarray:
-    """(n,) whether each person is a hit: 1 or 0, and nan where the rate does not look at the person."""
-    instead = "a rate of the same people before and after: accuracy, selection_rate, true_positive_rate"
-    asked = f"{ASKED} with {measure.name}"
-    if not measure.weighs or not isinstance(measure.value(), Rate):
-        raise Refused(asked, "a metric that is no share of people", instead)
-    columns = list(measure.columns.values())
-    _, first, code = np.unique(np.stack(columns, 1), axis=0, return_index=True, return_inverse=True)
-    cells = {name: column[first] for name, column in measure.columns.items()}
-    single = np.asarray(measure.function(**cells, weight=np.eye(len(first)), **measure.options))
-    return single[code.ravel()]
-
-
 def _both(before: Measure, after: Measure) -> tuple[np.ndarray, np.ndarray]:
-    hits = _hits(before), _hits(after)
-    if not np.array_equal(np.isnan(hits[0]), np.isnan(hits[1])):
-        given = "a rate that looks at other people when answers change"
-        raise Refused(f"{ASKED} with {before.name}", given, "accuracy, or the true and false positive rates")
-    return hits
+    found = hits_of_both(before, after)
+    if found is None:
+        share = before.weighs and isinstance(before.value(), Rate)
+        given = "a rate that looks at other people when answers change" if share else "a metric that is no share of people"
+        instead = "a rate of the same people before and after: accuracy, the true and false positive rates"
+        raise Refused(f"{ASKED} with {before.name}", given, instead)
+    return found
 
 
 def _other_answers(before: Predictions, after: Predictions) -> tuple[np.ndarray, np.ndarray]:
@@ -164,15 +138,6 @@ def _counts(before: np.ndarray, after: np.ndarray, feature: Grouping) -> np.ndar
     looked = ~np.isnan(before)
     among = (looked, before == 1, (before == 0) & (after == 1), (before == 1) & (after == 0))
     return np.stack([feature.counts(rows) for rows in among], 1)
-
-
-def _mcnemar(gained: np.ndarray, lost: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """(measure, group) two-sided p of gains and losses being equally likely; not of the last measure, which has no losses."""
-    from scipy.stats import binom
-
-    p = np.minimum(1.0, 2 * binom.cdf(np.minimum(gained, lost), gained + lost, 0.5))
-    p[-1] = np.nan
-    return np.where(of > 0, p, np.nan)
 
 
 def _compared(

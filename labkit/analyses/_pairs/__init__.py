@@ -1,0 +1,1 @@
+"""Models that answer the same rows: whether they do, and their metrics together."""
