@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from labkit.analyses._groups.calibrated import by_group
+from labkit.analyses._groups.classes import by_class as of_classes
 from labkit.analyses._groups.grouping import grouping
 from labkit.analyses._groups.reliability import LEVELS, by_score, isotonic, losses, under_calibration
 from labkit.analyses._predicted import Statement, positive_class
@@ -27,6 +28,7 @@ def calibration(
     p: Predictions,
     *,
     by: str | Sequence[str | tuple[str, ...]] = (),
+    by_class: bool = False,
     positive: int | str | None = None,
     seed: int = 0,
     replicates: int = 1000,
@@ -43,15 +45,20 @@ def calibration(
     show there, and the largest differences between groups beside those where one curve from score to frequency holds for
     all (G. Pleiss et al., 2017, arXiv 1709.02012: calibration for each group, and what it cannot be had with).
 
+    By class: the probability of each class against the rest, and the confidence of its answers, each beside draws in which
+    all classes are calibrated at once; their means are the classwise and the top-label calibration error.
+
     Args:
         by: sensitive features; a tuple of several means their intersection.
+        by_class: whether every class is looked at too.
         positive: the class whose probability is looked at; by default the second of two.
-        least: groups with fewer people are shown and not compared.
+        least: groups and classes with fewer rows are shown and not compared.
 
     Raises:
         Refused: predictions without probabilities; an unknown feature, or one with more than 20 small groups.
     """
-    options = {"positive": positive, "replicates": replicates} | ({"least": least} if by else {})
+    options = {"positive": positive, "replicates": replicates} | ({"least": least} if by or by_class else {})
+    options |= {"by_class": True} if by_class else {}
     statement = Statement("calibration", options, seed, {"data": p})
     if p.proba is None:
         given = "predictions with labels only"
@@ -97,6 +104,9 @@ def calibration(
         log_loss=own,
         log_loss_prior=prior,
         by_group=by_group(chance, happened, features, least, replicates, seed) if features else None,
+        by_class=of_classes(p, p.proba, least, replicates, resampling.stream(seed, "calibration", "classes"))
+        if by_class
+        else None,
     )
 
 

@@ -11,7 +11,9 @@ from labkit.core.record import Dims, Record, check_dims, freeze
 
 PerGroup = Annotated[np.ndarray, Dims("group")]
 PerFeature = Annotated[np.ndarray, Dims("measure", "feature")]
+PerClass = Annotated[np.ndarray, Dims("measure", "class")]
 MEASURES = ("excess", "calibration error")
+CLASS_MEASURES = ("probability of the class", "answers of the class")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,48 @@ class CalibrationByGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationByClass:
+    """Calibration of every class in two measures. Not measured is nan. Intervals are at 95 %.
+
+    The first measure is the probability of the class over all rows, the class against the rest; the second its probability
+    among the rows in which it is the most probable, so among its answers (top-label calibration: Gupta and Ramdas, 2021,
+    arXiv 2107.08353).
+
+    Attributes:
+        classes: their names. n: rows behind each. least: rows that a class needs to be judged; ranked: whether it has them.
+        stated, happened: the mean probability, and how often the class was true.
+        excess, excess_low, excess_high: happened less stated: above 0 the model says too little, below too much.
+        ece, ece95: expected calibration error, debiased, and its 95 % point under perfect calibration.
+        p, p_corrected: how often a calibrated model has one as large; and how often it has one as far out in any ranked
+            class of either measure.
+        mean_ece, mean_ece95, mean_p: the mean error over classes, in the second measure weighed by their rows, its 95 %
+            point and its p: the classwise calibration error (Kumar, Liang and Ma, 2019, arXiv 1909.10155, section 2, there
+            in squares) and the top-label error.
+    """
+
+    classes: tuple[str, ...]
+    n: PerClass
+    least: int
+    ranked: PerClass
+    stated: PerClass
+    happened: PerClass
+    excess: PerClass
+    excess_low: PerClass
+    excess_high: PerClass
+    ece: PerClass
+    ece95: PerClass
+    p: PerClass
+    p_corrected: PerClass
+    mean_ece: Annotated[np.ndarray, Dims("measure")]
+    mean_ece95: Annotated[np.ndarray, Dims("measure")]
+    mean_p: Annotated[np.ndarray, Dims("measure")]
+
+    def __post_init__(self) -> None:
+        freeze(self)
+        check_dims(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration(Record):
     """Probabilities beside frequencies, and beside what a perfectly calibrated model of these scores would show.
 
@@ -87,7 +131,7 @@ class Calibration(Record):
         ece: expected calibration error, debiased. ``ece95``: its 95 % point under perfect calibration.
         p: how often a perfectly calibrated model has an ECE at least as large.
         log_loss, log_loss_prior: of the model, and of answering the base rate (the class shares) always.
-        by_group: the same in groups of people, where they were asked for.
+        by_group, by_class: the same in groups of people, and of every class, where they were asked for.
     """
 
     event: str
@@ -113,3 +157,4 @@ class Calibration(Record):
     log_loss: float
     log_loss_prior: float
     by_group: CalibrationByGroup | None = None
+    by_class: CalibrationByClass | None = None

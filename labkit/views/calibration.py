@@ -7,15 +7,17 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from labkit.core.refused import Refused
 from labkit.core.words import number, p_value
 from labkit.records.calibration import Calibration
+from labkit.views import _calibrated_classes as classes
 from labkit.views import _calibrated_groups as groups
 from labkit.views._style import COLOURS, NEUTRAL, base, rgba
 
 
 def figure(record: Calibration) -> go.Figure:
     """CORP reliability curve, 95 % band of a perfectly calibrated model, Brier score and its parts, histogram; of a record by
-    group each group's curve, and what is stated and happens in it."""
+    group each group's curve, and what is stated and happens in it. ``views.calibration.by_class`` draws the classes."""
     if record.by_group is not None:
         return groups.figure(record, record.by_group)
     result = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.75, 0.25], vertical_spacing=0.06)
@@ -59,11 +61,21 @@ def figure(record: Calibration) -> go.Figure:
     return result
 
 
+def by_class(record: Calibration) -> go.Figure:
+    """Every class: how much more often it happened than stated, and its calibration error. Raises Refused for a record
+    without classes."""
+    if record.by_class is None:
+        raise Refused("calibration of every class", "a record without it", "labkit.calibration(p, by_class=True)")
+    return classes.figure(record, record.by_class)
+
+
 def rows(record: Calibration) -> pd.DataFrame:
     """One point of the curve a row: stated probability, observed frequency, band of a calibrated model. Of a record by group
-    one group a row."""
+    one group a row; else of one by class one class and measure a row."""
     if record.by_group is not None:
         return groups.rows(record.by_group)
+    if record.by_class is not None:
+        return classes.rows(record.by_class)
     return pd.DataFrame(
         {
             "score": record.score,
@@ -75,12 +87,13 @@ def rows(record: Calibration) -> pd.DataFrame:
 
 
 def says(record: Calibration) -> str:
-    """Brier score, calibration error and its null, in one sentence; and how far groups are apart, in another."""
-    beyond = "more than" if record.p < 0.05 else "within what"
+    """Brier score, calibration error and its null, in one sentence; and of classes and groups, in another each."""
+    beyond = "more than" if record.p < 0.005 else "at the edge of what" if record.p < 0.05 else "within what"
     told = (
         f"Brier score {number(record.brier, record.brier_low, record.brier_high)} on {record.n} rows, against "
         f"{number(record.uncertainty)} for always answering the base rate; the calibration error of {number(record.ece)} is "
         f"{beyond} a calibrated model shows (95 % point {number(record.ece95)}, "
         f"{p_value(record.p)})."
     )
+    told = told if record.by_class is None else f"{told} {classes.says(record.by_class)}"
     return told if record.by_group is None else f"{told} {groups.says(record.by_group)}"
