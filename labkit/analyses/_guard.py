@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from torch import Tensor
 
 import labkit
 from labkit.core import progress
+from labkit.core.cost import Meter
 from labkit.core.record import Provenance
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -39,7 +39,7 @@ class Run:
     values: bool = False  # whether a model will do whose outputs are numbers and no classes
     warnings: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    clock: float = field(default_factory=time.perf_counter)
+    meter: Meter = field(default_factory=Meter)
 
     def __post_init__(self) -> None:
         if self.model is not None:
@@ -55,6 +55,7 @@ class Run:
 
     def provenance(self) -> Provenance:
         """Where the result came from, with the time it took until now."""
+        took = self.meter.cost()
         torch_settings = {"device": str(self.model.device), "threads": torch.get_num_threads()} if self.model else {}
         return Provenance(
             analysis=self.analysis,
@@ -66,7 +67,8 @@ class Run:
             settings={**torch_settings, "batch_size": self.batch_size} if self.model else {},
             packages={"python": platform.python_version(), **{p: version(p) for p in ("numpy", "torch")}},
             started=self.started.isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - self.clock, 3),
+            seconds=took["seconds"],
+            took=took,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import labkit
+from labkit.core.cost import Meter
 from labkit.core.record import Provenance
 from labkit.core.refused import Refused, unknown
 from labkit.records.predict import Predictions
@@ -45,7 +45,7 @@ class Statement:
     counted: bool = False
     takes: tuple[type[Predictions | Scores], ...] = (Predictions,)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    clock: float = field(default_factory=time.perf_counter)
+    meter: Meter = field(default_factory=Meter)
 
     def __post_init__(self) -> None:
         for name, p in self.predictions.items():
@@ -64,6 +64,7 @@ class Statement:
     def provenance(self) -> Provenance:
         """Where the result came from, with the time it took until now."""
         sources = {name: {**p.provenance.data, "predictions": p.digest} for name, p in self.predictions.items()}
+        took = self.meter.cost()
         return Provenance(
             analysis=self.analysis,
             version=labkit.__version__,
@@ -73,7 +74,8 @@ class Statement:
             data=next(iter(sources.values())) if len(sources) == 1 else sources,
             packages=_packages(),
             started=self.started.isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - self.clock, 3),
+            seconds=took["seconds"],
+            took=took,
         )
 
 

@@ -23,7 +23,8 @@ class Dims(tuple):  # type: ignore[type-arg]
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where a number came from. ``started`` and ``seconds`` are the only fields that differ between equal runs."""
+    """Where a number came from. ``started``, ``seconds`` and ``took`` are the only fields that differ between equal runs;
+    ``took`` is what the work cost (``labkit.core.cost``)."""
 
     analysis: str
     version: str
@@ -35,12 +36,13 @@ class Provenance:
     packages: Mapping[str, str] = field(default_factory=dict)
     started: str = ""
     seconds: float = 0.0
+    took: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         freeze(self)
 
 
-TIME_FIELDS = frozenset({"started", "seconds"})
+TIME_FIELDS = frozenset({"started", "seconds", "took"})
 
 
 @dataclass(frozen=True, kw_only=True)

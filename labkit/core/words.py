@@ -50,3 +50,11 @@ def p_value(p: float) -> str:
 def spoken(name: str) -> str:
     """A name in code as words: "selection rate"."""
     return name.replace("_", " ")
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit and the prefix that its size asks for: "3.5 GFLOP"; "unknown FLOP" for nan."""
+    if math.isnan(value):
+        return f"unknown {unit}"
+    power = min(max(int(math.log10(abs(value)) // 3), 0), 6) if value else 0
+    return f"{value / 1000**power:.3g} {('', 'k', 'M', 'G', 'T', 'P', 'E')[power]}{unit}"

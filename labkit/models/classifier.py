@@ -18,6 +18,7 @@ from labkit.core.refused import Refused
 from labkit.models.attention import attention_layers
 from labkit.models.device import pick
 from labkit.models.layers import CONVOLUTIONS, Layer, layers
+from labkit.models.work import count
 
 Forward = Callable[[Tensor], Tensor]
 # What to call a model that cannot do what a tool needs.
@@ -110,7 +111,9 @@ class Classifier:
         ):
             # a copy goes in: a first layer that works in place must not reach the caller's data
             output = self.module(x.clone())
-        return self.logits(output) if self.read is None else self.read(output)
+        logits = self.logits(output) if self.read is None else self.read(output)
+        count(self.module, x, logits)
+        return logits
 
     @cached_property
     def _recurrent(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import labkit as lk
 from labkit.core import progress
+from labkit.core.cost import Meter
 from labkit.core.record import Record
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
@@ -204,7 +204,7 @@ class _Work:
         return untimed(steps.run(subject, step, self.plan.seed))
 
     def _do(self, outcome: Outcome, make: Callable[[], Any]) -> Outcome:
-        started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        started, meter = datetime.now(UTC).isoformat(timespec="seconds"), Meter()
         try:
             made = make()
         except Refused as refused:
@@ -214,4 +214,5 @@ class _Work:
                 outcome = replace(outcome, findings=made)
             else:
                 outcome = replace(outcome, record=made, findings=lk.check(made, thresholds=self.plan.thresholds))
-        return replace(outcome, started=started, seconds=round(time.perf_counter() - clock, 3))
+        took = meter.cost()
+        return replace(outcome, started=started, seconds=took["seconds"], took=took)

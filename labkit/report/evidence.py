@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Outcome:
     Attributes:
         record: None when the step was refused, or is not about one record; ``reason`` then says why.
         findings: what the checks say of the record, by the plan's criteria.
-        started, seconds: when it ran and for how long. Kept apart from the evidence.
+        started, seconds: when it ran and for how long. took: what it cost (core.cost). Kept apart from the evidence.
     """
 
     subject: str
@@ -46,6 +46,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     started: str = ""
     seconds: float = 0.0
+    took: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -187,7 +188,7 @@ def parts(document: Mapping[str, Any]) -> dict[str, str]:
 def untimed(record: Any) -> Any:
     """The same record without its time fields, wherever a provenance stands in it."""
     if isinstance(record, Provenance):
-        return replace(record, started="", seconds=0.0)
+        return replace(record, started="", seconds=0.0, took={})
     if is_dataclass(record) and not isinstance(record, type):
         changed = {f.name: untimed(getattr(record, f.name)) for f in fields(record) if f.init}
         return replace(record, **{k: v for k, v in changed.items() if v is not getattr(record, k)})

@@ -74,7 +74,11 @@ class Folder:
         files = self._artifacts(outcome)
         for path, data in files.items():
             self.write(path, data)
-        self.times["steps"][outcome.id] = {"started": outcome.started, "seconds": outcome.seconds}
+        self.times["steps"][outcome.id] = {
+            "started": outcome.started,
+            "seconds": outcome.seconds,
+            "took": dict(outcome.took),
+        }
         self.write(TIMES, ev.dump(self.times))
         self.write(_path("evidence", outcome, "json"), ev.dump(ev.evidence(plan, subject, outcome, files)))
 
@@ -88,7 +92,7 @@ class Folder:
             stored = document["record"]
             record = store.load(self.root / _path("records", name, "lk")) if stored else None
             found = tuple(ev.finding(f) for f in document["findings"])
-            times = self.times["steps"].get(name.id, {"started": "", "seconds": 0.0})
+            times = self.times["steps"].get(name.id, {})
             kept = Outcome(name.subject, step, record, "" if record else document["reason"], found, **times)
             whole = ev.evidence(plan, subject, kept, self._artifacts(kept)) == document
         except (ValueError, KeyError, TypeError, Refused):

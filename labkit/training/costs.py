@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from labkit.core import cost
 from labkit.training import distributed
 from labkit.training.members import Members
-
-# An assumption, not a reading: a busy core of a server with its share of memory, fans and power supply.
-WATTS_PER_THREAD = 10.0
-# The board's stated limit where it is known; a busy training step of a small model stays below it.
-WATTS_PER_GPU = {"H200": 700.0, "H100": 700.0, "A100": 400.0, "L40S": 350.0, "L4": 72.0, "T4": 70.0, "V100": 300.0}
-WATTS_OTHERWISE = 300.0
 
 
 class Costs:
@@ -57,18 +50,9 @@ class Costs:
 
 def energy(seconds: float, device: torch.device) -> tuple[float, str]:
     """Joules, and how they were estimated: time at a stated power. No meter was read."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        found = next((w for key, w in WATTS_PER_GPU.items() if key in name), None)
-        source = "the board's stated limit" if found else "assumed for an unknown board"
-        watts = (found or WATTS_OTHERWISE) * distributed.world()
-        return seconds * watts, f"estimate, at most: seconds x {watts:g} W ({source}); no meter was read"
-    watts = torch.get_num_threads() * distributed.world() * WATTS_PER_THREAD
-    method = f"estimate: seconds x {watts:g} W ({WATTS_PER_THREAD:g} W a busy thread, assumed); no meter was read"
-    return seconds * watts, method
+    board = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return cost.energy(seconds, threads=torch.get_num_threads(), board=board, processes=distributed.world())
 
 
 def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else cost.peak_memory()

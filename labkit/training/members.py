@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from labkit.core.cost import DONE
+from labkit.models.work import flops
 from labkit.training.hardware import autocast
 
 
@@ -26,6 +28,7 @@ class Members(nn.Module):
 
     Attributes:
         forwards, backwards: how many examples went through so far, over all copies. An adversary's passes count.
+        each: operations that the last example took forward, where they can be counted.
     """
 
     def __init__(self, modules: Sequence[nn.Module], *, low_precision: bool = False, compiled: bool = False) -> None:
@@ -33,6 +36,7 @@ class Members(nn.Module):
         self.count = len(modules)
         self.low_precision = low_precision
         self.forwards = self.backwards = 0
+        self.each: float | None = None
         # What is called lies in a list: as an attribute it would be a second submodule with the same weights.
         if self.count == 1:
             self.only = modules[0]
@@ -47,7 +51,11 @@ class Members(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """What the architecture returns for (k, n, ...) inputs, with the k first, in float32."""
-        self.forwards += inputs[0].shape[0] * inputs[0].shape[1]
+        rows = inputs[0].shape[0] * inputs[0].shape[1]
+        self.forwards += rows
+        module = self.only if self.count == 1 else self._called[0]
+        self.each = flops(module, inputs[0][0])
+        DONE.add(rows, 0, self.each)
         with autocast(inputs[0].device, self.low_precision and self.training):
             output = self._answer(*inputs)
         output = tuple(v.float() for v in output) if isinstance(output, tuple) else output.float()
@@ -69,7 +77,9 @@ class Members(nn.Module):
         return torch.vmap(one, randomness="different")(weights, self._buffers_by_name(), *inputs)
 
     def _counted(self, gradient: Tensor) -> None:
-        self.backwards += gradient.shape[0] * gradient.shape[1]
+        rows = gradient.shape[0] * gradient.shape[1]
+        self.backwards += rows
+        DONE.add(0, rows, self.each)
 
     def _buffers_by_name(self) -> dict[str, Tensor]:
         return {name: getattr(self, f"buffer{i}") for i, name in enumerate(self.names[1])}
