@@ -1,0 +1,1 @@
+"""Recalibration: how each map is fitted, and what is stated of it."""
