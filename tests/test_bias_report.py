@@ -23,7 +23,8 @@ from labkit.report import html, plain
 from labkit.report import plan as plans
 
 PEOPLE = 1200
-STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>')
+# The day, and what the audit cost: all that differs between two runs.
+STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>|<section id="cost".*?</section>', re.DOTALL)
 ANSWERS = ["--y", "hired", "--score", "score", "--threshold", "0.5", "--by", "sex,race"]
 
 # A table of people with sex, race, years and town, and a torch model of them, as somebody else would write it down.

@@ -44,9 +44,9 @@ def _counted(module: nn.Module, x: Tensor) -> float | None:
         for part in bare.modules():  # without what others have hooked into it
             for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
                 hooks.clear()
-        with torch.no_grad(), torch.random.fork_rng([]), _product_by_product():
-            with FlopCounterMode(display=False) as counter:
-                bare(x.clone())
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), torch.random.fork_rng([]), _product_by_product(), counter:
+            bare(x.clone())
     except Exception:
         return None  # a model that cannot be copied: its answers are right all the same
     return counter.get_total_flops() / len(x) or None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import labkit as lk
 from labkit.records.finding import SHAPES, Finding
 from labkit.report import evidence as ev
-from labkit.report import plain, wording
+from labkit.report import costs, plain, wording
 from labkit.report.evidence import Outcome, slug
 from labkit.report.folder import AUDIT, PLAN, published
 
@@ -67,6 +67,8 @@ def page(report: Report, content: Mapping[str, bytes]) -> str:
         view=_view,
         folded=_folded,
         again=_again(report),
+        cost=costs.table(report),
+        energy=costs.method(report),
     )
 
 
