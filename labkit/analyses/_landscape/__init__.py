@@ -1,0 +1,1 @@
+"""The loss as a function of a model's weights: at many of them at once, and how it bends."""
