@@ -80,7 +80,7 @@ class TestTheComparison:
         return lk.baselines(answers(data, 0.8), data)
 
     def test_baselines_know_what_a_sum_can_know(self, behind):
-        assert behind.baselines == ("majority class", "logistic regression", "glass box")
+        assert behind.baselines == ("majority class", "logistic regression", "glass box", "boosted trees")
         assert abs(behind.score[0] - 0.5) < 0.05 and (behind.score[1:] > 0.92).all()
         assert behind.baselines[behind.hardest] != "majority class"
         assert (behind.fitted_on == 1500).all() and behind.n == 1500
@@ -127,7 +127,7 @@ class TestTheComparison:
         for a, b in zip(before, after):
             assert np.array_equal(a.proba, b.proba)
         mixed = replace(data.train, y=np.random.default_rng(3).permutation(data.train.y))
-        for other in readable(mixed, data.test, 0):
+        for other in readable(mixed, data.test, 0)[:3]:
             assert np.abs(other.proba - 0.5).mean() < 0.1
         assert np.abs(before[1].proba - 0.5).mean() > 0.3
 
@@ -176,10 +176,26 @@ class TestTheCheck:
         for _ in range(40):
             only_model, only_baseline = rng.multinomial(300, [0.06, 0.03, 0.91])[:2]
             low, high = intervals.paired(only_model, only_baseline, 300)
-            ahead = np.full(3, (only_model - only_baseline) / 300)
-            drawn = replace(found, difference=ahead, difference_low=np.full(3, low), difference_high=np.full(3, high))
+            ahead = np.full(4, (only_model - only_baseline) / 300)
+            drawn = replace(found, difference=ahead, difference_low=np.full(4, low), difference_high=np.full(4, high))
             blamed += lk.check(drawn)[0].status == "does_not_meet"
         assert blamed <= 3
+
+    def test_boosted_trees_inform_and_do_not_judge(self):
+        """Where the answer is in no sum the trees find it: the model is behind them, and still better than what can be read."""
+        data = dataset(crossed=True)
+        found = lk.baselines(answers(data, 0.8), data)
+        judged = {f.check: f for f in lk.check(found)}
+        assert found.score[3] > 0.9 > 0.8 > found.score[1:3].max() and found.can_be_read.tolist() == [
+            True,
+            True,
+            True,
+            False,
+        ]
+        assert judged["beats_baselines"].status == "meets" and found.hardest < 3
+        assert judged["beats_boosted_trees"].status == "info" and judged["beats_boosted_trees"].high < 0
+        texts = replace(found, can_be_read=np.ones(4, bool))
+        assert {f.check: f.status for f in lk.check(texts)}["beats_boosted_trees"] == "not_applicable"
 
     def test_a_lead_that_more_training_data_may_explain_is_not_credited(self):
         data = dataset(crossed=True)

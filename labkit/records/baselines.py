@@ -23,7 +23,7 @@ class Baselines(Record):
         n_train: training rows on offer to the baselines. trained_on: those that the model had; 0 where nobody said.
         value, low, high: the model's.
         baselines: their names, and ``about``: how each was fitted.
-        fitted_on: training rows that each was fitted on.
+        fitted_on: training rows that each was fitted on. can_be_read: whether each is a sum of terms.
         score, score_low, score_high: each baseline's.
         difference, difference_low, difference_high: the model's value minus the baseline's, by ``method``.
         only_model, only_baseline: rows that one of the two gets right and the other wrong.
@@ -42,6 +42,7 @@ class Baselines(Record):
     baselines: tuple[str, ...]
     about: tuple[str, ...]
     fitted_on: Annotated[np.ndarray, Dims("baseline")]
+    can_be_read: Annotated[np.ndarray, Dims("baseline")]
     score: Annotated[np.ndarray, Dims("baseline")]
     score_low: Annotated[np.ndarray, Dims("baseline")]
     score_high: Annotated[np.ndarray, Dims("baseline")]
@@ -61,5 +62,5 @@ class Baselines(Record):
 
     @property
     def hardest(self) -> int:
-        """Which baseline the model is least ahead of."""
-        return int(np.nanargmin(self.ahead[0]))
+        """Which of the baselines that can be read the model is least ahead of."""
+        return int(np.nanargmin(np.where(self.can_be_read, self.ahead[0], np.inf)))

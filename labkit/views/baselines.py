@@ -20,7 +20,7 @@ def figure(record: Baselines) -> go.Figure:
     result = make_subplots(
         1, 2, shared_yaxes=True, subplot_titles=[title, "model minus baseline"], horizontal_spacing=0.05
     )
-    heading = f"{title} of the model and of models that anyone can read, {record.n} rows"
+    heading = f"{title} of the model and of simpler ones, {record.n} rows"
     result.update_layout(base(heading, height=150 + 40 * count).layout)
     result.update_layout(showlegend=False, margin={"l": 160})
     names = [record.model, *record.baselines]
