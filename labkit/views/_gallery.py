@@ -34,7 +34,7 @@ def gallery(title: str, lines: Sequence[Sequence[Tile]], across: int = 0) -> go.
     for r, line in enumerate(padded, start=1):
         for c, (_, image) in enumerate(line, start=1):
             if image is not None:
-                figure.add_trace(_picture(image, low, high), row=r, col=c)
+                figure.add_trace(picture(image, low, high), row=r, col=c)
             beside = figure.get_subplot(r, c).yaxis.anchor
             figure.update_xaxes(visible=False, constrain="domain", row=r, col=c)
             figure.update_yaxes(
@@ -43,7 +43,8 @@ def gallery(title: str, lines: Sequence[Sequence[Tile]], across: int = 0) -> go.
     return figure
 
 
-def _picture(image: np.ndarray, low: float, high: float) -> go.Heatmap | go.Image:
+def picture(image: np.ndarray, low: float, high: float) -> go.Heatmap | go.Image:
+    """One (channels, height, width) picture as a trace; its values lie from low to high."""
     if len(image) == 3:
         shade = (image - low) / ((high - low) or 1.0)
         return go.Image(z=np.round(255 * shade.transpose(1, 2, 0)).astype(np.uint8), hoverinfo="skip")
