@@ -189,6 +189,22 @@ def mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
+def median(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval for the median of independent values between two of them, whatever their distribution; infinite values
+    count as very large or small.
+
+    The number of values below the median is binomial (Conover, Practical Nonparametric Statistics, 1999, section 3.2);
+    the values are taken that leave at most half of ``1 - level`` on each side. Infinite ends where there are too few.
+    """
+    from scipy.stats import binom
+
+    ordered = np.sort(np.asarray(values, float))
+    outer = int(binom.ppf(0.5 - level / 2, len(ordered), 0.5)) if len(ordered) else 0
+    if outer < 1:
+        return -float("inf"), float("inf")
+    return float(ordered[outer - 1]), float(ordered[len(ordered) - outer])
+
+
 def resampled_mean(values: np.ndarray, held: float, level: float = 0.95) -> tuple[float, float]:
     """Interval for the mean of scores from several cuts of the same rows, each with the share ``held`` to test.
 
