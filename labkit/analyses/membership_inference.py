@@ -140,7 +140,7 @@ def _status(found: MembershipInference) -> tuple[Outcome, str]:
     if not low > found.limit:
         return "measured", ""
     return "not_measured", (
-        f"a {name} that never asks the model tells training from test rows (area {number(value, low, high, 3)}, "
+        f"a guess by {name} that never asks the model tells training from test rows (area {number(value, low, high, 3)}, "
         f"{len(found.member)} rows): they differ by more than training, which would pass for memory; it takes test rows "
         "drawn at random from where the training rows come from, and read in the same way"
     )
@@ -150,7 +150,7 @@ def _doubts(found: MembershipInference) -> list[str]:
     said = []
     name, (value, low, high) = found.guess()
     if low <= found.limit < high:
-        said.append(f"a {name} that never asks the model may tell the sides apart: area {number(value, low, high, 3)}")
+        said.append(f"a guess by {name} that never asks the model may tell the sides apart: area {number(value, low, high, 3)}")
     lost = found.fpr[found.fpr < found.resolved]
     if len(lost):
         said.append(

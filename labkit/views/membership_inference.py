@@ -32,10 +32,10 @@ def figure(record: MembershipInference) -> go.Figure:
         **shape, fill="toself", fillcolor=rgba(COLOURS[0], 0.2), line=line, name=f"{name}, 95 %", hoverinfo="skip"
     )
     for i, other in enumerate(_beside(record)):
-        _line(result, record.score[other], record.member, spoken(record.methods[other]), i + 1, bottom)
+        _line(result, record.score[other], record.member, spoken(record.methods[other]), i + 1, record.resolved)
     if record.blind:
         best = record.blind.index(record.guess()[0])
-        _line(result, record.blind_score[best], record.member, "guess without the model", 5, bottom)
+        _line(result, record.blind_score[best], record.member, "guess without the model", 5, record.resolved)
     shown = rate > 0
     result.add_scatter(x=grid[shown], y=rate[shown], mode="lines", name=name, line={"color": COLOURS[0], "width": 3})
     ends = [bottom, 1]
@@ -53,11 +53,11 @@ def figure(record: MembershipInference) -> go.Figure:
     return result
 
 
-def _line(result: go.Figure, score: np.ndarray, member: np.ndarray, name: str, look: int, bottom: float) -> None:
-    grid = np.geomspace(max(bottom, roc.resolved(int((~member).sum()))), 1, POINTS)
+def _line(result: go.Figure, score: np.ndarray, member: np.ndarray, name: str, look: int, start: float) -> None:
+    grid = np.geomspace(start, 1, POINTS)
     rate = np.interp(grid, *roc.curve(score, member))
     line = {"color": COLOURS[look % len(COLOURS)], "dash": DASHES[look % len(DASHES)], "width": 1.5}
-    shown = rate > bottom
+    shown = rate > 0
     result.add_scatter(x=grid[shown], y=rate[shown], mode="lines", name=name, line=line)
 
 

@@ -76,7 +76,7 @@ def _unlikely(values: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray
         known, code = np.unique(y[rest], return_inverse=True)
         if len(known) < 2:
             continue
-        proba = _quietly(lambda: _logistic().fit(values[rest], code)).predict_proba(values[now])  # noqa: B023
+        proba = quietly(lambda: _logistic().fit(values[rest], code)).predict_proba(values[now])  # noqa: B023
         own = proba[np.arange(len(now)), np.minimum(np.searchsorted(known, y[now]), len(known) - 1)]
         found[now, 0] = -np.log(np.where(np.isin(y[now], known), np.maximum(own, 1e-6), 1e-6))
     return found
@@ -88,7 +88,7 @@ def _held_out(make: Callable[[], Any], values: Any, member: np.ndarray, fold: np
     score = np.zeros(len(member))
     for k in range(FOLDS):
         rest, now = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        model = _quietly(lambda: make().fit(values[rest], member[rest]))  # noqa: B023
+        model = quietly(lambda: make().fit(values[rest], member[rest]))  # noqa: B023
         score[now] = rankdata(model.predict_proba(values[now])[:, 1]) / len(now)
     return score
 
@@ -118,7 +118,7 @@ def _logistic() -> Any:
     return LogisticRegression(C=0.05, max_iter=100)
 
 
-def _quietly(fit: Callable[[], Any]) -> Any:
+def quietly(fit: Callable[[], Any]) -> Any:
     """A fit without scikit-learn's warning that it stopped at its last step."""
     from sklearn.exceptions import ConvergenceWarning
 

@@ -56,7 +56,7 @@ def of_model(
     seed: int,
 ) -> Case:
     hashes = np.concatenate(drawing.hashes(data))
-    drawn = drawing.draw(ASKED, hashes, (len(data.train), len(data.test)), rows, seed, spare=True)
+    drawn = drawing.draw(ASKED, hashes, (len(data.train), len(data.test)), rows, seed, aside=0.2)
     pool, population = drawn.among(data)
     if len(np.unique(pool.y)) < 2:
         raise Refused(ASKED, f"rows of the class {pool.classes[pool.y[0]]!r} alone", "data of two classes or more")
@@ -107,7 +107,7 @@ def of_predictions(given: Any, data: Any, options: dict[str, Any], seed: int) ->
         raise Refused(ASKED, given, "predictions over the same classes, two or more, in the same order")
     known = train.row is not None and test.row is not None
     hashes = np.concatenate([train.row, test.row]) if known else None
-    drawn = drawing.draw(ASKED, hashes, (len(train), len(test)), options["rows"], seed, spare=False)
+    drawn = drawing.draw(ASKED, hashes, (len(train), len(test)), options["rows"], seed)
     inside, outside = (drawn.position[side] for side in (drawn.member, ~drawn.member))
 
     def both(part: str) -> np.ndarray:

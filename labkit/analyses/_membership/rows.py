@@ -12,7 +12,6 @@ from labkit.core.resampling import stream
 from labkit.data.split import Dataset, Split
 
 LEAST = 30  # rows of a side
-POPULATION = 500  # rows beside them that nobody is trained on: at most so many, at least a fifth of the test rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +47,16 @@ def hashes(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return row_hashes(data.train.x), row_hashes(data.test.x)
 
 
-def draw(asked: str, own: np.ndarray | None, sizes: tuple[int, int], rows: int, seed: int, *, spare: bool) -> Drawn:
+def draw(
+    asked: str,
+    own: np.ndarray | None,
+    sizes: tuple[int, int],
+    rows: int,
+    seed: int,
+    *,
+    aside: float = 0.0,
+    most: int = 500,
+) -> Drawn:
     """Draw members and others, equally many; where one part is short, more of the other.
 
     A row that stands twice in the data is left out of both sides: a test row that is also a training row is a member, and
@@ -57,7 +65,7 @@ def draw(asked: str, own: np.ndarray | None, sizes: tuple[int, int], rows: int, 
     Args:
         own: (n,) hashes of the training and then the test rows; None where inputs are not known.
         sizes: rows of training and test data. rows: to be drawn, at most, of both together.
-        spare: whether a part of the test rows is kept aside as the population.
+        aside: share of the test rows that is kept as the population, where there are not more; ``most``: rows of it.
     """
     whole = np.arange(sum(sizes))
     if own is not None:
@@ -68,7 +76,7 @@ def draw(asked: str, own: np.ndarray | None, sizes: tuple[int, int], rows: int, 
         whole = whole[count[code] == 1]
     draws = stream(seed, "membership", "rows")
     inside, outside = (draws.permutation(whole[side]) for side in (whole < sizes[0], whole >= sizes[0]))
-    kept = min(POPULATION, len(outside) // 5) if spare else 0
+    kept = min(most, int(aside * len(outside)))
     beyond = len(outside) - kept
     members = min(len(inside), max(rows // 2, rows - beyond))
     others = min(beyond, rows - members)
@@ -79,6 +87,6 @@ def draw(asked: str, own: np.ndarray | None, sizes: tuple[int, int], rows: int, 
     return Drawn(
         np.arange(members + others) < members,
         np.concatenate([np.sort(inside[:members]), np.sort(outside[:others])]),
-        np.sort(outside[others : others + (POPULATION if spare else 0)]),
+        np.sort(outside[others : others + most * (aside > 0)]),
         int(sum(sizes) - len(whole)),
     )
