@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from labkit.core import cost
 from labkit.training import distributed
-from labkit.training.members import Members
+
+
+class Counted(Protocol):
+    """What counts the examples that went through it and back."""
+
+    forwards: int
+    backwards: int
 
 
 class Costs:
@@ -32,7 +38,7 @@ class Costs:
         """Take note of the memory in use until now."""
         self.peak_memory = max(self.peak_memory, _peak_memory(self.device))
 
-    def add(self, *members: Members) -> None:
+    def add(self, *members: Counted) -> None:
         """Count the passes that these have made so far in this process."""
         every = {id(m): m for m in members}.values()
         made = (sum(m.forwards for m in every), sum(m.backwards for m in every))

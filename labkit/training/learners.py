@@ -66,8 +66,12 @@ class Encode(nn.Module):
     Args:
         sizes: for each feature the number of its categories; 0 for a number.
         mean, std: of the numbers.
+
+    Attributes:
+        fixed: that it needs no weights, so that a stack of models does it once.
     """
 
+    fixed = True
     numbers: Tensor
     owner: Tensor
     code: Tensor

@@ -45,7 +45,9 @@ class Members(nn.Module):
         self._called = [copy.deepcopy(modules[0])]
         weights, buffers = stack_module_state(list(modules))
         self.names = list(weights), list(buffers)
-        self.weights = nn.ParameterList(nn.Parameter(v.detach().clone()) for v in weights.values())
+        self.weights = nn.ParameterList(
+            nn.Parameter(v.detach().clone(), requires_grad=v.requires_grad) for v in weights.values()
+        )
         for i, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer{i}", value.detach().clone())
 
