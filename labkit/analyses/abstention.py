@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit.analyses._groups.grouping import Grouping, grouping
+from labkit.analyses._groups.grouping import Grouping, offered
 from labkit.analyses._predicted import Statement
 from labkit.core import resampling
 from labkit.core.intervals import clopper_pearson
@@ -38,7 +38,7 @@ def abstention(
     *,
     risks: Sequence[float] | float = (0.01, 0.05, 0.1),
     delta: float = 0.05,
-    by: Sequence[str | tuple[str, ...]] | None = None,
+    by: str | Sequence[str | tuple[str, ...]] | None = None,
     seed: int = 0,
     replicates: int = 1000,
 ) -> Abstention:
@@ -53,6 +53,9 @@ def abstention(
     with guaranteed risk does (Geifman and El-Yaniv, 2017, arXiv 1705.08500). Here 20 coverages, fixed beforehand, are
     tried, each at ``delta / 20``, so that the guarantee does not depend on how the search went. It holds for new rows from
     the same source as these.
+
+    By group: how much of each is answered when the least confident of all rows are withheld, and the errors among that.
+    Withholding can help all together and harm a group (Jones et al., 2021, arXiv 2010.14134).
 
     Args:
         risks: shares of errors among the answers, between 0 and 1, that would be accepted.
@@ -75,7 +78,7 @@ def abstention(
     confidence = p.proba[np.arange(len(p)), p.label].astype(float)
     wrong = p.label != p.y
     warnings = list(p.warnings)
-    features = _features(p, by, warnings)
+    features = offered(ASKED, p, by, warnings)
     return Abstention(
         provenance=statement.provenance(),
         warnings=tuple(warnings),
@@ -97,18 +100,6 @@ def _shares(name: str, given: Any) -> list[float]:
         found = []
     if not found or not all(0 < v < 1 for v in found):
         raise Refused(f"{ASKED} with {name}={given!r:.60}", repr(given)[:60], "numbers between 0 and 1")
-    return found
-
-
-def _features(p: Predictions, by: Sequence[str | tuple[str, ...]] | None, warnings: list[str]) -> list[Grouping]:
-    found = []
-    for one in p.groups if by is None else [by] if isinstance(by, str) else by:
-        try:
-            found.append(grouping(ASKED, p, one))
-        except Refused as error:
-            if by is not None:
-                raise
-            warnings.append(f"groups by {one} are left out: {error.given}")
     return found
 
 

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.analyses._halves import Rows, others, rows_of
 from labkit.analyses._predicted import Statement
 from labkit.analyses._recalibration import stated
 from labkit.analyses._recalibration.fits import WAYS, identity, log_loss
 from labkit.core import progress, resampling
 from labkit.core.refused import Refused, unknown
-from labkit.data.holdout import in_fold
 from labkit.records.predict import Predictions
 from labkit.records.recalibrate import Map, Recalibrate
 
 ASKED = "recalibrate"
 LEAST = 30  # rows that a method is fitted on at least
 FULL_MATRIX = 20  # classes up to which the full matrix is tried unasked: it has as many numbers as their square
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Probabilities and true classes to fit on or to state on."""
-
-    proba: np.ndarray
-    y: np.ndarray
-    keys: list[bytes]
-
-    def part(self, rows: np.ndarray) -> _Rows:
-        return _Rows(self.proba[rows], self.y[rows], [self.keys[i] for i in np.flatnonzero(rows)])
-
-    def half(self, seed: int) -> np.ndarray:
-        """A half at random; equal inputs are on one side."""
-        try:
-            return in_fold(self.keys, np.zeros(len(self.y), np.int64), 0, 2, seed)
-        except Refused as error:
-            raise Refused(f"{ASKED} on halves", error.given, "more rows of different inputs") from None
 
 
 def recalibrate(
@@ -75,8 +55,8 @@ def recalibrate(
     options = {"methods": list(names), "replicates": replicates}
     statement = Statement(ASKED, options, seed, sources)
     warnings = list(p.warnings)
-    rows = _rows(p, p)
-    source = rows if fitted_on is None else _others(rows, p, fitted_on, warnings)
+    rows = rows_of(ASKED, p)
+    source = rows if fitted_on is None else others(ASKED, p, fitted_on, warnings)
     if fitted_on is None:
         half = rows.half(seed)
         jobs = [(rows.part(~part), part) for part in (half, ~half)]
@@ -85,7 +65,7 @@ def recalibrate(
     after = {name: np.empty(rows.proba.shape) for name in (*names, "chosen")}
     choices = []
     for i, (given, held) in enumerate(jobs):
-        _check(given)
+        given.require(LEAST, "fit on")
         progress.step("recalibration", i, len(jobs) + 1)
         maps = _fitted(names, given, seed)
         for name, found in maps.items():
@@ -109,7 +89,7 @@ def recalibrate(
         about=("as they are", *(WAYS[m].about for m in names[1:]), "the least log loss within the rows fitted on"),
         classes=p.classes,
         n=len(p),
-        fitted_on=len(source.y) if fitted_on is not None else min(len(given.y) for given, _ in jobs),
+        fitted_on=len(source) if fitted_on is not None else min(len(given) for given, _ in jobs),
         crossed=fitted_on is None,
         event=p.classes[1] if len(p.classes) == 2 else "the answer is right",
         replicates=replicates,
@@ -138,49 +118,14 @@ def _names(methods: Sequence[str] | str | None, classes: int) -> tuple[str, ...]
     return ("none", *dict.fromkeys(found))
 
 
-def _rows(p: Predictions, first: Predictions) -> _Rows:
-    if p.proba is None:
-        given = "predictions with labels only"
-        raise Refused(ASKED, given, "probabilities: labkit.predict, or from_frame with score= or proba=")
-    if p.classes != first.classes:
-        given = f"classes {list(first.classes)[:4]} to state on and {list(p.classes)[:4]} to fit on"
-        raise Refused(ASKED, given, "predictions of one model, with the same classes in the same order")
-    keys = np.arange(len(p), dtype=np.uint64) if p.row is None else p.row
-    return _Rows(p.proba.astype(float), p.y, [key.tobytes() for key in keys])
-
-
-def _others(rows: _Rows, p: Predictions, fitted_on: Predictions, warnings: list[str]) -> _Rows:
-    """The rows to fit on, without those that are stated on."""
-    source = _rows(fitted_on, p)
-    if fitted_on.digest == p.digest:
-        raise Refused(
-            ASKED, "the same predictions to fit on and to state on", "one of them: halves are then made of it"
-        )
-    if p.row is None or fitted_on.row is None:
-        return source
-    known = set(rows.keys)
-    fresh = np.array([key not in known for key in source.keys])
-    if not fresh.all():
-        warnings.append(f"{int((~fresh).sum())} rows to fit on have inputs that are stated on, and are left out")
-    return source.part(fresh)
-
-
-def _check(rows: _Rows) -> None:
-    if len(rows.y) < LEAST:
-        instead = f"at least {LEAST}; without fitted_on= twice as many, of which each half is fitted on"
-        raise Refused(ASKED, f"{len(rows.y)} rows to fit on", instead)
-    if len(np.unique(rows.y)) < 2:
-        raise Refused(ASKED, "rows to fit on that are all of one class", "predictions on rows of two classes or more")
-
-
-def _fitted(names: Sequence[str], rows: _Rows, seed: int) -> dict[str, Map]:
+def _fitted(names: Sequence[str], rows: Rows, seed: int) -> dict[str, Map]:
     found = {"none": identity(rows.proba.shape[1])}
     for name in names[1:]:
         found[name] = WAYS[name].fit(rows.proba, rows.y, resampling.stream(seed, ASKED, "fit", name))
     return found
 
 
-def _best(names: Sequence[str], rows: _Rows, seed: int) -> str:
+def _best(names: Sequence[str], rows: Rows, seed: int) -> str:
     """The method of least log loss on each half of these rows, fitted on the other."""
     half = rows.half(seed + 1)
     lost = dict.fromkeys(names, 0.0)

@@ -89,3 +89,7 @@ class Abstention(Record):
         known = self.answered > 0
         risk = np.divide(self.mistaken, self.answered, out=np.full(known.shape, np.nan), where=known)
         return self.answered / self.size[:, None], risk, *wilson(self.mistaken, self.answered)
+
+    def answered_interval(self) -> Ends:
+        """(group, coverage) ends of Wilson's interval for the share of each group that is answered."""
+        return wilson(self.answered, self.size[:, None])

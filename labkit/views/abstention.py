@@ -85,6 +85,32 @@ def by_group(record: Abstention, feature: str) -> go.Figure:
     return result
 
 
+def answered(record: Abstention, feature: str) -> go.Figure:
+    """The share of each group by a sensitive feature that is answered when the least confident of all rows are withheld, with
+    95 % intervals; on the dashed line all groups are answered alike. Raises Refused for an unknown feature."""
+    if feature not in record.features:
+        raise unknown("a feature of this record", feature, record.features)
+    result = base(
+        f"Who is answered when the least confident of {record.n} rows are withheld, by {feature}",
+        x="coverage of all rows",
+        y="coverage of the group",
+        height=420,
+    )
+    low, high = record.answered_interval()
+    thin = {"color": NEUTRAL, "dash": "dash", "width": 1}
+    result.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=thin, name="all groups alike", hoverinfo="skip")
+    for i, g in enumerate(np.flatnonzero((record.feature_of == record.features.index(feature)) & (record.size > 0))):
+        colour, name = COLOURS[i % len(COLOURS)], f"{record.group[g]} (n = {record.size[g]})"
+        _band(result, record.asked, low[g], high[g], colour, f"{record.group[g]}, 95 % interval")
+        result.data[-1].showlegend = False
+        line = {"color": colour, "dash": DASHES[i % len(DASHES)], "width": 2}
+        share_of = record.answered[g] / record.size[g]
+        result.add_scatter(x=record.asked, y=share_of, mode="lines", line=line, name=name)
+    result.update_xaxes(range=[0, 1.02])
+    result.update_yaxes(range=[0, 1.02])
+    return result
+
+
 def rows(record: Abstention) -> pd.DataFrame:
     """One point of the curve a row: the confidence from which on rows are answered, how many these are, errors among them
     with the interval, and the band of a confidence that says nothing."""
@@ -120,8 +146,9 @@ def rules(record: Abstention) -> pd.DataFrame:
 
 
 def groups(record: Abstention) -> pd.DataFrame:
-    """One group and coverage of all rows a row: how much of the group is answered, and errors among that."""
+    """One group and coverage of all rows a row: how much of the group is answered, and errors among that, with intervals."""
     coverage, risk, low, high = record.by_group()
+    least, most = record.answered_interval()
     steps = len(record.asked)
     return pd.DataFrame(
         {
@@ -131,6 +158,8 @@ def groups(record: Abstention) -> pd.DataFrame:
             "coverage of all": np.tile(record.asked, len(record.group)),
             "answered": record.answered.ravel(),
             "coverage": coverage.ravel(),
+            "coverage low": least.ravel(),
+            "coverage high": most.ravel(),
             "wrong": record.mistaken.ravel(),
             "risk": risk.ravel(),
             "low": low.ravel(),

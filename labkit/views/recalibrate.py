@@ -26,7 +26,7 @@ def figure(record: Recalibrate) -> go.Figure:
         row_heights=[above, below],
         vertical_spacing=95 / (above + below),
         horizontal_spacing=0.06,
-        subplot_titles=["log loss, after less before", f"calibration error of {record.event}", ""],
+        subplot_titles=["log loss, after less before", f"calibration error ({record.event})", ""],
     )
     result.update_layout(base(f"Recalibrated, {record.n} rows, 95 % intervals", height=above + below + 190).layout)
     result.update_layout(margin={"l": 110, "t": 80}, legend={"y": -0.13})
@@ -99,8 +99,8 @@ def says(record: Recalibrate) -> str:
     where = "each half stated by a fit on the other" if record.crossed else f"fitted on {record.fitted_on} others"
     return (
         f"Recalibration by the method chosen without these rows ({how}) changes the log loss of "
-        f"{number(record.log_loss[0], digits=3)} by {change} on {record.n} rows, {where}. The calibration error of "
-        f"{record.event} goes from {number(record.ece[0], digits=3)} to {number(record.ece[-1], digits=3)}, {within} a calibrated model "
+        f"{number(record.log_loss[0], digits=3)} by {change} on {record.n} rows, {where}. The calibration error "
+        f"({record.event}) goes from {number(record.ece[0], digits=3)} to {number(record.ece[-1], digits=3)}, {within} a calibrated model "
         f"shows (95 % point {number(record.ece95[-1], digits=3)}, {p_value(record.p[-1])}); {share(record.changed[-1] / record.n)} answers "
         f"change. For new rows: {record.chosen}."
     )

@@ -80,6 +80,21 @@ def grouping(asked: str, p: Predictions | Scores, by: str | tuple[str, ...]) -> 
     return Grouping(title, names, code, count, every - len(there))
 
 
+def offered(
+    asked: str, p: Predictions, by: str | Sequence[str | tuple[str, ...]] | None, warnings: list[str]
+) -> list[Grouping]:
+    """The groupings asked for; of None those of the predictions, with a warning for each that has too many small groups."""
+    found = []
+    for one in p.groups if by is None else [by] if isinstance(by, str) else by:
+        try:
+            found.append(grouping(asked, p, one))
+        except Refused as error:
+            if by is not None:
+                raise
+            warnings.append(f"groups by {one} are left out: {error.given}")
+    return found
+
+
 def all_depths(by: Sequence[str | tuple[str, ...]], depth: int) -> list[str | tuple[str, ...]]:
     """The features named, and every intersection of up to ``depth`` of those that stand alone."""
     alone = [b for b in by if isinstance(b, str)]

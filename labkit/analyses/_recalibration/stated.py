@@ -66,12 +66,12 @@ def of(proba: np.ndarray, before: np.ndarray, y: np.ndarray, replicates: int, se
 
 def curves(proba: list[np.ndarray], y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """How often the event happens at each probability of a grid, after each method, and the band of the last."""
-    grid = np.linspace(0, 1, POINTS)
+    grid, step = np.linspace(0, 1, POINTS), 1 / (POINTS - 1)
     lines = []
     for one in proba:
         scores = by_score(*event(one, y))
-        line = np.interp(grid, scores.value, isotonic(scores.hits, scores.n), left=np.nan, right=np.nan)
-        lines.append(line)
+        there = (grid > scores.value[0] - step) & (grid < scores.value[-1] + step)
+        lines.append(np.where(there, np.interp(grid, scores.value, isotonic(scores.hits, scores.n)), np.nan))
     chance, happened = event(proba[-1], y)
     scores = by_score(resampling.coarse(chance, LEVELS), happened)
     drawn, _, _ = under_calibration(scores, grid, CURVES, resampling.stream(seed, "recalibrate", "band"))
