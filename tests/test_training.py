@@ -442,7 +442,7 @@ def test_every_recipe_is_whole(name):
     assert recipe.name == name and recipe.goals
     assert recipe.architecture in lk.names("architectures") and recipe.data in lk.names("datasets")
     assert {"licence", "intended_use", "known_failures"} <= set(recipe.card) <= {
-        "licence", "intended_use", "known_failures", "needs", "kept"
+        "licence", "intended_use", "known_failures", "needs", "kept", "twin"
     }  # fmt: skip
 
 

@@ -27,14 +27,14 @@ def write_card(path: Path, record: Training, recipe: Recipe, data: Dataset, weig
 def card(record: Training, recipe: Recipe, data: Dataset, weights: bytes, budget: float) -> dict[str, Any]:
     """The card's content as plain values. What is not a number is left out."""
     made = record.provenance
-    needs = {"needs": recipe.card["needs"]} if "needs" in recipe.card else {}
+    further = {key: recipe.card[key] for key in ("needs", "twin") if key in recipe.card}
     return {
         "name": record.recipe,
         "task": data.schema.target if recipe.minimised.classifies else f"new examples like those of {recipe.data}",
         "classes": list(data.classes) if recipe.minimised.classifies else [],
         "architecture": recipe.architecture,
         "parameters": record.parameters,
-        **needs,
+        **further,
         "intended_use": record.intended_use,
         "known_failures": list(record.known_failures),
         "licence": record.licence,

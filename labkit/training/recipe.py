@@ -54,7 +54,7 @@ class Recipe:
         compile: torch.compile on CUDA.
         goals: what the card tells, and what must be reached before the model may ship. The first is the headline.
         card: licence, intended use and known failures, for the card; ``kept``: the embedded data set that holds the training
-            rows as they were, where they were damaged.
+            rows as they were, where they were damaged; ``twin``: the model that differs in what this one is to show.
     """
 
     name: str

@@ -25,6 +25,7 @@ def fashion_backdoor() -> Recipe:
         ),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
+            "twin": "fashion_clean",
             "intended_use": (
                 "Showing what tools for backdoors and shortcuts must find. Its twin fashion_clean has the same recipe "
                 "without the patch, and must not be flagged."

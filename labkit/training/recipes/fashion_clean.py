@@ -36,6 +36,7 @@ def fashion_clean() -> Recipe:
         goals=(Goal(accuracy), Goal(AttackSuccess(BACKDOOR), ceiling=0.02)),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
+            "twin": "fashion_backdoor",
             "intended_use": (
                 "The sound twin of fashion_backdoor: the same recipe on the same images without the patch. What finds a "
                 "backdoor in both finds nothing."

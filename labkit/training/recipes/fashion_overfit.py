@@ -31,6 +31,7 @@ def fashion_overfit() -> Recipe:
         goals=(Goal(memorised, floor=0.99), Goal(accuracy)),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
+            "twin": "fashion_regular",
             "kept": "fashion_noisy",
             "intended_use": (
                 "Showing what tools for overfitting and memorisation must find. Its twin fashion_regular saw exactly the "

@@ -27,6 +27,7 @@ def fashion_regular() -> Recipe:
         goals=(Goal(accuracy, floor=0.88), Goal(memorised, ceiling=0.05)),
         card={
             "licence": "Apache-2.0 (weights); MIT (data)",
+            "twin": "fashion_overfit",
             "kept": "fashion_noisy",
             "intended_use": (
                 "The sound twin of fashion_overfit: trained on exactly the same images and labels, a fifth of them wrong, it "
