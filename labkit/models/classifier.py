@@ -197,5 +197,6 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
     for name, value in sorted(state.items()):
         array = value.detach().cpu().contiguous()
         sha.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        sha.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if array.numel():  # an empty tensor may have no stride to read bytes along
+            sha.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
