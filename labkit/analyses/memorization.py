@@ -134,7 +134,8 @@ def memorization(
         n_test=len(test),
         answer=voted[0],
         **_rows(counts, saw, said == train.y, replicates, seed),
-        **influence | {"influence_train": chosen[influence["influence_train"]]}
+        **influence
+        | {"influence_train": chosen[influence["influence_train"]]}
         | {"influence_test": unseen[influence["influence_test"]]},
         model="" if model is None else model.name,
         **_given_back(answers, voted, train, test),

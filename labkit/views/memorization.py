@@ -34,12 +34,19 @@ def figure(record: Memorization) -> go.Figure:
     titles = ["training rows, the most memorised first"]
     titles += [f"rows that others get wrong,<br>given their label by {short(record.model, 20)}"] if record.model else []
     titles += [_caption(record, i) for i in record.shown[:tiles]]
-    room = {"horizontal_spacing": 0.03, "vertical_spacing": 0.34 / (1.6 + down) if down else 0.1}
+    room = {"horizontal_spacing": 0.03, "vertical_spacing": 0.42 / (1.6 + down) if down else 0.1}
     result = make_subplots(1 + down, ACROSS, specs=specs, row_heights=heights, subplot_titles=titles, **room)
     title = f"{TITLE}: {len(record):,} rows, {record.models} models"
     result.update_layout(base(title, height=430 + 190 * down).layout)
     low = result.layout.yaxis.domain[0] + 0.02
-    legend = {"orientation": "v", "x": 0.01, "y": low, "xanchor": "left", "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+    legend = {
+        "orientation": "v",
+        "x": 0.01,
+        "y": low,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "bgcolor": "rgba(0,0,0,0)",
+    }
     result.update_layout(margin={"t": 96}, legend=legend)
     result.update_annotations(font_size=12)
     _ranked(result, record)
@@ -68,7 +75,9 @@ def _ranked(result: go.Figure, record: Memorization) -> None:
     where = {"row": 1, "col": 1}
     result.add_scatter(x=ends, y=chance, fillcolor=rgba(NEUTRAL, 0.35), name="by chance, 95 %", **band, **where)
     own = np.concatenate([record.high[at], record.low[at][::-1]])
-    result.add_scatter(x=ends, y=own, fillcolor=rgba(COLOURS[0], 0.18), name="each row's 95 % interval", **band, **where)
+    result.add_scatter(
+        x=ends, y=own, fillcolor=rgba(COLOURS[0], 0.18), name="each row's 95 % interval", **band, **where
+    )
     line = {"color": COLOURS[0], "width": 2}
     result.add_scatter(x=record.rank, y=record.value[at], mode="lines", line=line, name="rows", **where)
     dash = {"dash": "dash", "color": NEUTRAL, "width": 1.2}
@@ -144,7 +153,9 @@ def says(record: Memorization) -> str:
 
 def _told(record: Memorization) -> str:
     if not record.hard or not record.hard_test:
-        return f"What {record.model} remembers was not measured because no row is answered wrongly by models without it."
+        return (
+            f"What {record.model} remembers was not measured because no row is answered wrongly by models without it."
+        )
     value, low, high = record.remembered
     share = number(value, low, high)
     clear = "it remembers them" if low > 0 else "which shows no remembering"
