@@ -29,10 +29,10 @@ class Leakage(Record):
         hits, of: rows that show it, among those looked at.
         value, low, high: the share of rows, or the area under the ROC curve of what one column tells by itself: the
             label (of the class that it tells worst), or which part a row is of; nan where not measured.
-        usual: what a clean split shows: the share of training rows that have a twin there, near copies that a smooth
-            fall of distances would make, an area of 0.5.
+        usual: what a clean split shows: the share of training rows that have a twin there, or nearly one; an area of 0.5.
         p: how likely a clean split shows as much, corrected for all columns looked at: copies by rows dealt anew and by
-            coincidence, near copies by a Poisson count, columns against an area of 0.95 (label) or 0.5 (parts).
+            coincidence; near copies by a smooth fall of distances (Poisson) and by those among training rows (Fisher);
+            columns against an area of 0.95 (label) or 0.5 (parts).
         note: what else is to be said; ``missing``: why it was not measured, "" where it was.
         about: what near copies are compared by. usual_distance: the median between a training row and its nearest.
         pairs: the first copies and near copies, as numbers of the training and the test row, and their distance.

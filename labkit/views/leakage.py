@@ -11,7 +11,7 @@ from labkit.core.words import number
 from labkit.records.leakage import COPIES, NEAR, SHARES, Leakage
 from labkit.views._forest import mark
 from labkit.views._gallery import gallery, short
-from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors
+from labkit.views._style import COLOURS, MARKERS, NEUTRAL, base, errors, rgba
 
 
 def figure(record: Leakage) -> go.Figure:
@@ -24,6 +24,8 @@ def figure(record: Leakage) -> go.Figure:
     heading = f"Leaks between {record.n_train:,} training and {record.n_test:,} test rows, 95 % intervals"
     result.update_layout(base(heading, height=170 + 38 * count).layout)
     result.update_layout(margin={"l": 190, "t": 84}, legend={"y": -0.25})
+    result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
+    result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     for col, at in enumerate((np.flatnonzero(shares), np.flatnonzero(~shares)), start=1):
         _panel(result, record, at, col)
     top = max(0.02, 1.1 * float(np.nanmax([0.0, *record.high[shares]])))
@@ -82,11 +84,11 @@ def examples(record: Leakage) -> go.Figure:
     """Pairs of copies as pictures, the training row left; where they were kept (``show=``)."""
     if record.pictures is None:
         return base("No pair of copies was kept; show= keeps some", height=120)
-    lines = []
+    tiles = []
     for pair, label, apart in zip(record.pictures, record.pair_label, record.pair_distance):
         names = [record.classes[k] for k in label]
-        lines.append([(f"in training: {names[0]}", pair[0]), (f"in test: {names[1]}, at {apart:.2g}", pair[1])])
-    return gallery(f"Copies ({record.about})", lines)
+        tiles += [(f"train: {names[0]}", pair[0]), (f"test: {names[1]}, at {apart:.2g}", pair[1])]
+    return gallery(f"Copies ({record.about})", [tiles[i : i + 4] for i in range(0, len(tiles), 4)], across=4)
 
 
 def rows(record: Leakage) -> pd.DataFrame:

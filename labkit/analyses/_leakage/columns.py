@@ -149,9 +149,9 @@ def order(data: Dataset, seen: Sequence[Column]) -> Found:
     area, low, high = max(areas)
     follows = []
     for column in seen:
-        if column.train.dtype.kind in "fiu" and column.seen and len(np.unique(column.train)) > len(y) / 2:
-            if abs(float(spearmanr(place, column.train.astype(float)).statistic)) > 0.99:
-                follows.append(column.name)
+        counts = column.seen and column.train.dtype.kind in "fiu" and len(np.unique(column.train)) > len(y) / 2
+        if counts and abs(float(spearmanr(place, column.train.astype(float)).statistic)) > 0.99:
+            follows.append(column.name)
     note = "a column that a model sees goes with the row's place" if follows else "no column goes with the row's place"
     p = min(1.0, probes.independent(level, y, int(y.max()) + 1))
     return Found(ORDER, ", ".join(follows[:3]), len(follows), len(y), area, low, high, 0.5, p, note)

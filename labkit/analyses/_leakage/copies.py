@@ -13,7 +13,7 @@ from labkit.data.split import Dataset
 from labkit.records.leakage import COPIES, NEAR, WITHIN
 
 DEALS = 999
-# Labels that differ in so large a share of the equal rows say that these are different examples.
+# Labels that differ in so large a share of the equal rows of a table say that these are different people.
 CONFLICT = 0.02
 # Chance makes copies where it is expected to make one of so many of those found, columns taken for independent.
 RARE = 1e-6
@@ -58,7 +58,7 @@ def search(data: Dataset, space: Space, code: np.ndarray, rows: int, seed: int) 
     twin = np.concatenate([first[new[copied]], nearest[close]]).astype(np.int64)
     found = (
         _copies(data, own, new, copied, seed),
-        _near(data, near, nearest[close], distance, middle, space),
+        _near(data, near, nearest[close], (usual, distance), middle, space),
         _within(own),
     )
     both = np.concatenate([copied, near]).astype(np.int64)
@@ -75,7 +75,8 @@ def _copies(data: Dataset, own: np.ndarray, new: np.ndarray, copied: np.ndarray,
     usual = float((times[own] > 1).mean())
     chance = len(train) * len(test) * _coincidence(data)
     evidence = [_beyond(own, new, seed)]
-    if other < CONFLICT * len(copied) and chance < RARE * len(copied):
+    alike = train.schema.modality == "tabular" and other >= CONFLICT * len(copied)
+    if not alike and chance < RARE * len(copied):
         evidence.append(RARE)
     note = f"{other} of them have another label in training, as different examples that look alike may"
     p = min(1.0, 2 * min(evidence)) if len(copied) else 1.0
@@ -111,26 +112,36 @@ def _beyond(own: np.ndarray, new: np.ndarray, seed: int) -> float:
     return resampling.share_as_large(drawn, excess(own, new))
 
 
-def _near(data: Dataset, near: np.ndarray, twin: np.ndarray, distance: np.ndarray, usual: float, space: Space) -> Found:
-    """Near copies, beside how many a smooth fall of distances to 0 would make: their number is taken to fall with a power
-    of the distance, at the pace seen where they are still many."""
+def _near(
+    data: Dataset,
+    near: np.ndarray,
+    twin: np.ndarray,
+    distances: tuple[np.ndarray, np.ndarray],
+    usual: float,
+    space: Space,
+) -> Found:
+    """Near copies, beside the share of training rows that have one, and beside how many a smooth fall of distances to 0
+    would make, whose number falls with a power of the distance at the pace seen where they are still many. Copies that
+    were there before the split are in both parts alike, and break that fall; copies made after it break the likeness."""
     from scipy.stats import poisson
 
-    if not usual or not len(distance):
+    own, new = distances
+    if not usual or not len(new):
         return Found(
             NEAR, "inputs", missing="every test row has an equal one in training, or training rows are all alike"
         )
-    k = len(near)
-    half, whole, at = _counts(distance, usual, k)
+    k, inside = len(near), int((own < space.close * usual).sum())
+    half, whole, at = _counts(new, usual, k)
     pace = max(1.0, float(np.log2((whole + 1) / (half + 1))))
-    expected = (half + 1) * (space.close / at) ** pace
-    p = float(poisson.sf(k - 1, expected)) if k else 1.0
+    smooth = float(poisson.sf(k - 1, (half + 1) * (space.close / at) ** pace))
+    more = resampling.exact_difference(np.array([k, inside]), np.array([len(new), len(own)]))
+    p = min(1.0, 2 * min(smooth, more if k * len(own) > inside * len(new) else 1.0)) if k else 1.0
     other = int((data.test.y[near] != data.train.y[twin]).sum())
     note = (
         f"nearer than {space.close:.0%} of the usual {usual:.3g} between training rows ({space.about}); {other} of them have "
         "another label"
     )
-    return counted(NEAR, "inputs", k, len(distance), usual=expected / len(distance), p=p, note=note)
+    return counted(NEAR, "inputs", k, len(new), usual=inside / len(own), p=p, note=note)
 
 
 def _counts(distance: np.ndarray, usual: float, near: int) -> tuple[int, int, float]:

@@ -64,7 +64,7 @@ def _moments(asked: str, column: Column) -> tuple[np.ndarray, np.ndarray]:
         moments = pd.to_datetime(whole, errors="coerce", utc=True, format="mixed")
         if moments.notna().sum() < whole.notna().sum():
             odd = whole[moments.isna() & whole.notna()].iloc[0]
-            raise Refused(asked, f"the value {str(odd):.40} in {column.name}", "a column of dates or numbers")
+            raise Refused(asked, f"the value {odd!s:.40} in {column.name}", "a column of dates or numbers")
         numbers = pd.Series(moments.astype("int64").where(moments.notna()))
     values = numbers.to_numpy(float)
     return values[: len(column.train)], values[len(column.train) :]
