@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from labkit.analyses import _examples
-from labkit.analyses._curve.asked import two_parts
+from labkit.analyses._curve.asked import fewer, two_parts
 from labkit.analyses._curve.law import Errors, law_of, need, roles
 from labkit.analyses._curve.noise import by_seeds_and_rows, deviations, humps, valley
+from labkit.analyses._curve.permuted import name_of
 from labkit.analyses._curve.trained import Measured, Task, by_epochs, by_examples, by_features, by_width, of_width
 from labkit.analyses._guard import Run
 from labkit.core import resampling
@@ -99,12 +100,12 @@ def learning_curve(
     damaged = replace(chosen, train=LabelNoise(noise, seed)(chosen.train))
     fit = fit or FITS[along]
     options = {
-        "along": along, "learner": _named(learner), "points": list(points) if points else None, "seeds": seeds,
+        "along": along, "learner": learner if isinstance(learner, str) else name_of(learner), "points": list(points) if points else None, "seeds": seeds,
         "noise": noise, "wanted": wanted, "fit": asdict(fit), "ridge": ridge, "replicates": replicates,
     }  # fmt: skip
     sources = {"train": chosen.train.describe(), "test": chosen.test.describe()}
     run = Run(ASKED, options, seed, model, sources)
-    run.warnings += _fewer(data, chosen)
+    run.warnings += fewer(data, chosen)
     task = Task(ASKED, damaged, fit, seeds, seed, device, Path(checkpoint) if checkpoint else None)
     curve = _measured(task, along, learner, model, points, ridge)
     away = deviations(
@@ -172,7 +173,7 @@ def _widths(task: Task, given: Any) -> tuple[Callable[[int], Callable[[int], Any
         threshold = len(train) * len(train.classes) / each
         return make, threshold, given, "a net with one hidden layer of so many units with ReLU"
     if callable(given):
-        return lambda width: lambda seed: given(width, seed), NAN, _named(given), f"{_named(given)}(width, seed)"
+        return lambda width: lambda seed: given(width, seed), NAN, name_of(given), f"{name_of(given)}(width, seed)"
     raise unknown(f"{ASKED} along width of a learner", str(given), ("network", "random_features"))
 
 
@@ -265,13 +266,3 @@ def _of_training(t: Training, replicates: int, seed: int) -> LearningCurve:
         chance=NAN,
         **facts,
     )
-
-
-def _named(given: Any) -> str:
-    return given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
-
-
-def _fewer(data: Dataset, chosen: Dataset) -> list[str]:
-    """What was left out, in words."""
-    pairs = [("training", data.train, chosen.train), ("test", data.test, chosen.test)]
-    return [f"{len(b):,} of {len(a):,} {side} rows were drawn" for side, a, b in pairs if len(b) < len(a)]

@@ -11,6 +11,8 @@ from labkit.core.words import number, p_value, share
 from labkit.records.learning_curve import LearningCurve
 from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, errors, rgba
 
+# Ticks of a logarithmic axis of errors: plotly's own leave out the order of magnitude.
+SHARES = [m * 10.0**-k for k in range(5, 0, -1) for m in (1, 2, 5)] + [1.0]
 AXES = {"examples": "training rows", "width": "width", "epochs": "epochs"}
 
 
@@ -23,7 +25,9 @@ def figure(record: LearningCurve) -> go.Figure:
         1, 1 + with_law, subplot_titles=["the gap", "the law"][: 2 * with_law], horizontal_spacing=0.11
     )
     result.update_layout(base(_heading(record), height=430).layout)
-    result.update_xaxes(title_text=AXES[record.along], type="linear" if record.along == "epochs" else "log", col=1)
+    result.update_xaxes(title_text=AXES[record.along])
+    if record.along != "epochs":
+        result.update_xaxes(type="log", tickvals=record.point[:: -(-len(record.point) // 8)].tolist())
     name = "share of wrong answers" if record.metric == "error" else "loss"
     result.update_yaxes(title_text=name, rangemode="tozero", col=1)
     tested = "test" if record.n else "validation"
@@ -78,10 +82,12 @@ def _marks(result: go.Figure, record: LearningCurve) -> None:
 
 def _law(result: go.Figure, record: LearningCurve) -> None:
     """The right panel, on logarithmic axes."""
-    result.update_xaxes(title_text=AXES["examples"], type="log", row=1, col=2)
-    result.update_yaxes(title_text="test error", type="log", row=1, col=2)
+    result.update_yaxes(title_text="test error", type="log", tickvals=SHARES, tickformat="~g", row=1, col=2)
     mean, law = record.test.mean(1), record.law
     tested = mean > 0
+    if law and record.told:
+        beyond = [v for v in record.point[-1] * np.array([2, 4]) if v <= law.size[-1] * 1.01]
+        result.update_xaxes(tickvals=[*record.point.tolist(), *beyond], row=1, col=2)
     if law:
         own, beyond = law.size <= record.point[-1], law.size >= record.point[-1]
         parts = [(own, "solid", "law"), *([(beyond, "dash", "law read on")] if record.told else [])]

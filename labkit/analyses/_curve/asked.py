@@ -34,6 +34,12 @@ def two_parts(asked: str, data: Any, rows: int, test_rows: int, seed: int) -> Da
     return Dataset(data.name, _some(asked, train, rows, seed), _some(asked, test, test_rows, seed), data.card)
 
 
+def fewer(data: Dataset, chosen: Dataset) -> list[str]:
+    """What was left out, in words."""
+    pairs = [("training", data.train, chosen.train), ("test", data.test, chosen.test)]
+    return [f"{len(b):,} of {len(a):,} {side} rows were drawn" for side, a, b in pairs if len(b) < len(a)]
+
+
 def _some(asked: str, split: Split, rows: int, seed: int) -> Split:
     if len(split) <= rows:
         return split
