@@ -123,7 +123,9 @@ def _both(before: Measure, after: Measure) -> tuple[np.ndarray, np.ndarray]:
     found = hits_of_both(before, after)
     if found is None:
         share = before.weighs and isinstance(before.value(), Rate)
-        given = "a rate that looks at other people when answers change" if share else "a metric that is no share of people"
+        given = (
+            "a rate that looks at other people when answers change" if share else "a metric that is no share of people"
+        )
         instead = "a rate of the same people before and after: accuracy, the true and false positive rates"
         raise Refused(f"{ASKED} with {before.name}", given, instead)
     return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from labkit.analyses._measure import PART, Measure
 from labkit.core import progress, resampling
-from labkit.records.predict import Predictions
 
 # Rows are put together where so few different pairs of answers stand for them.
 FEW = 64
@@ -34,6 +32,7 @@ class Pair:
             if len(at) <= FEW:
                 self.code, self.count = code.ravel(), count
                 sides = [{k: v[at] for k, v in side.items()} for side in sides]
+        self.sides = sides
         self.columns = {k: np.concatenate([side[k] for side in sides]) for k in sides[0]}
 
     def value(self) -> np.ndarray:
@@ -52,8 +51,7 @@ class Pair:
 
     def bootstrap(self, replicates: int, generator: np.random.Generator) -> np.ndarray:
         """(replicates,) differences on rows drawn with replacement, both answers of a row together."""
-        size = max(1, PART // (2 * len(self.count)))
-        draws = []
+        size, draws = max(1, PART // len(self.count)), []
         for done in range(0, replicates, size):
             progress.step(f"paired bootstrap of {self.measure.name}", done, replicates)
             some = min(size, replicates - done)
@@ -63,20 +61,30 @@ class Pair:
 
     def _sides(self, counts: np.ndarray) -> np.ndarray:
         """(draws, 2) the metric of either model on rows counted so often."""
-        none = np.zeros_like(counts)
-        first, other = self._of(np.concatenate([counts, none], 1)), self._of(np.concatenate([none, counts], 1))
-        return np.stack([first, other], 1)
+        return np.stack([_weighed(self.measure, side, counts) for side in self.sides], 1)
 
     def _of(self, weight: np.ndarray) -> np.ndarray:
-        if self.measure.weighs:
-            return np.asarray(self.measure.function(**self.columns, weight=weight, **self.measure.options), float)
-        picked = ({k: np.repeat(v, w) for k, v in self.columns.items()} for w in weight)
-        return np.array([self.measure.of(part) for part in picked])
+        return _weighed(self.measure, self.columns, weight)
 
 
-def both(asked: str, metric: Any, a: Predictions, b: Predictions, positive: int | None) -> tuple[Measure, Measure]:
-    """A metric on the answers of either model."""
-    return Measure(asked, metric, a, positive), Measure(asked, metric, b, positive)
+def resampled(
+    measures: Sequence[Measure], rows: np.ndarray, replicates: int, generator: np.random.Generator
+) -> np.ndarray:
+    """(measure, replicates) of several models' metric on rows drawn with replacement, the same for all of them."""
+    columns = [{k: v[rows] for k, v in m.columns.items()} for m in measures]
+    size, draws = max(1, PART // len(rows)), []
+    for done in range(0, replicates, size):
+        progress.step(f"rows drawn anew for {measures[0].name}", done, replicates)
+        counts = resampling.bootstrap_counts(np.ones(len(rows), np.int64), min(size, replicates - done), generator)
+        draws.append(np.stack([_weighed(m, c, counts) for m, c in zip(measures, columns)]))
+    return np.concatenate(draws, 1)
+
+
+def _weighed(measure: Measure, columns: dict[str, np.ndarray], weight: np.ndarray) -> np.ndarray:
+    """(draws,) a metric of rows that count so often."""
+    if measure.weighs:
+        return np.asarray(measure.function(**columns, weight=weight, **measure.options), float)
+    return np.array([measure.of({k: np.repeat(v, w) for k, v in columns.items()}) for w in weight])
 
 
 def flips(n: int, draws: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
