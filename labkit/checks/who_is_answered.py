@@ -22,7 +22,7 @@ def who_is_answered(
     allows for having picked them.
     """
     for f, feature in enumerate(record.features):
-        yield _one(record, feature, np.flatnonzero(record.feature_of == f), alpha, least)
+        yield _one(record, feature, np.flatnonzero(record.feature_of == f), least)
 
 
 def _one(record: Abstention, feature: str, at: np.ndarray, least: int) -> Finding:
