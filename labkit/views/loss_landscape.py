@@ -28,6 +28,8 @@ def figure(record: LossLandscape) -> go.Figure:
     result.update_annotations(font_size=12)
     _plane(result, record)
     _sections(result, record)
+    result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
+    result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     result.update_layout(legend={"y": -0.2, "x": 1, "xanchor": "right"}, margin={"t": 78})
     return result
 
