@@ -169,6 +169,29 @@ def test_split_by_a_column(tmp_path):
     assert "part" not in [f.name for f in data.schema.features]
 
 
+def test_test_rows_of_their_own_file(csv, tmp_path):
+    """The same rows and codes as one table with a column that says the part; rows that stand in both files stay in both."""
+    frame = people()
+    one, two = frame[:200], pd.concat([frame[200:], frame[:5]]).iloc[:, ::-1]
+    one.to_csv(tmp_path / "one.csv", index=False)
+    two.to_csv(tmp_path / "two.csv", index=False)
+    data = lk.data.open(tmp_path / "one.csv", target="label", groups=["sex"], test=tmp_path / "two.csv")
+    marked = pd.concat([one.assign(part="train"), two.assign(part="test")])
+    marked.to_csv(tmp_path / "marked.csv", index=False)
+    told = lk.data.open(tmp_path / "marked.csv", target="label", groups=["sex"], test="part")
+    for mine, other in zip(data, told):
+        assert np.array_equal(mine.x, other.x) and np.array_equal(mine.y, other.y)
+    assert len(data.train) == 200 and (data.test.x[-5:] == data.train.x[:5]).all()
+    with pytest.raises(lk.Refused, match="same file twice"):
+        lk.data.open(tmp_path / "one.csv", target="label", test=tmp_path / "one.csv")
+    two.drop(columns="age").to_csv(tmp_path / "three.csv", index=False)
+    with pytest.raises(lk.Refused, match="age"):
+        lk.data.open(tmp_path / "one.csv", target="label", test=tmp_path / "three.csv")
+    np.savez(tmp_path / "a.npz", x=np.zeros((4, 2)), y=np.arange(4) % 2)
+    with pytest.raises(lk.Refused, match="no table"):
+        lk.data.open(tmp_path / "a.npz", test=tmp_path / "two.csv")
+
+
 def test_equal_rows_are_on_one_side(tmp_path):
     pd.concat([people(), people()[:60]]).to_csv(tmp_path / "a.csv", index=False)
     data = lk.data.open(tmp_path / "a.csv", target="label", test=0.4)

@@ -15,6 +15,7 @@ import click
 
 from labkit.cli.bias import bias
 from labkit.cli.examples import attack, data_options, explain, recommend
+from labkit.cli.generalize import generalize
 from labkit.cli.naming import data_named, model_and_data, model_named
 from labkit.cli.terminal import STATUSES, Lines, summary, tell_harms, tell_layers
 from labkit.core.refused import Refused, unknown
@@ -78,7 +79,7 @@ def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
     return DONE
 
 
-for command in (explain, recommend, attack, bias):
+for command in (explain, recommend, attack, bias, generalize):
     cli.add_command(command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli.terminal import STATUSES, Lines, summary, tell
+from labkit.cli.terminal import STATUSES, Lines, summary, tell_answers
 from labkit.core.refused import Refused, unknown
 
 if TYPE_CHECKING:
@@ -77,19 +77,7 @@ def bias(
     options |= {"errors.metrics": metrics} if metrics else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
     report = lk.audit(answers, columns, chosen, out, listen=Lines())
-    missing: dict[str, list[str]] = {}
-    outcomes = report.of(str(report.subjects[0]["name"]))
-    for outcome in outcomes:
-        if outcome.status == "not_measured":
-            missing.setdefault(outcome.says, []).append(outcome.step.question)
-            continue
-        click.echo(f"\n{outcome.step.question}\n{outcome.says}")
-        tell(f for f in outcome.findings if f.status not in ("not_applicable", "not_measured"))
-    for says, questions in missing.items():
-        click.echo("\n" + "\n".join(questions) + f"\n{says}")
-    warnings = dict.fromkeys(w for o in outcomes if o.record is not None for w in o.record.warnings)
-    if warnings:
-        click.echo("\nWhat must be known beside this:\n" + "\n".join(f"  ! {warning}" for warning in warnings))
+    tell_answers(report.outcomes)
     if out:
         summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE

@@ -54,6 +54,23 @@ def tell(findings: Iterable[Finding]) -> None:
         click.echo(f"  {finding}")
 
 
+def tell_answers(outcomes: Iterable[Outcome]) -> None:
+    """Print what each question was answered with and what checks say of it; last what has no answer, and warnings."""
+    missing: dict[str, list[str]] = {}
+    warnings: dict[str, None] = {}
+    for outcome in outcomes:
+        if outcome.status == "not_measured":
+            missing.setdefault(outcome.says, []).append(outcome.step.question)
+            continue
+        click.echo(f"\n{outcome.step.question}\n{outcome.says}")
+        tell(f for f in outcome.findings if f.status not in ("not_applicable", "not_measured"))
+        warnings |= dict.fromkeys(outcome.record.warnings if outcome.record is not None else ())
+    for says, questions in missing.items():
+        click.echo("\n" + "\n".join(questions) + f"\n{says}")
+    if warnings:
+        click.echo("\nWhat must be known beside this:\n" + "\n".join(f"  ! {warning}" for warning in warnings))
+
+
 def tell_layers(layers: Iterable[Layer]) -> None:
     """Print layers, one a line."""
     for layer in layers:

@@ -23,7 +23,7 @@ def from_table(
     target: str | None,
     groups: Sequence[str],
     schema: Schema | None,
-    test: float | str,
+    test: float | str | Path,
     seed: int,
     classes: Sequence[str] | None,
     categorical: Sequence[str],
@@ -31,9 +31,13 @@ def from_table(
     drop: Sequence[str],
     name: str,
 ) -> Dataset:
-    """See ``labkit.data.open``. Rows that are equal in every column are on one side of the split."""
+    """See ``labkit.data.open``. Rows that are equal in every column are on one side of the split, unless the user's own
+    files put them on both."""
     asked = f"the table {path.name}"
     frame, data = read_table(path)
+    first = len(frame)
+    if isinstance(test, Path):
+        frame, data = _with(frame, data, test, asked)
     if schema is not None:
         if schema.modality != "tabular":
             raise Refused(asked, f"a schema of {schema.modality} data", "the schema of a table")
@@ -59,7 +63,12 @@ def from_table(
     stated = {f.name: f for f in schema.features} if schema else {}
     kinds = dict.fromkeys(categorical, "categorical") | {f.name: f.kind for f in stated.values()}
     inputs = pd.DataFrame({c: values(frame[c], kinds.get(c)) for c in used})
-    held_out = _parts(frame[test], asked) if isinstance(test, str) else holdout(tabular.keys(frame), y, test, seed)
+    if isinstance(test, Path):
+        held_out = np.arange(len(frame)) >= first
+    elif isinstance(test, str):
+        held_out = _parts(frame[test], asked)
+    else:
+        held_out = holdout(tabular.keys(frame), y, test, seed)
     seen = inputs if held_out.all() else inputs[~held_out]
     features = [feature(seen[c], stated.get(c), c in immutable) for c in used]
     return tabular.dataset(
@@ -73,6 +82,17 @@ def from_table(
         groups={g: tabular.group_names(frame[g]) for g in groups},
         card=card(path, data, len(frame)),
     )
+
+
+def _with(frame: pd.DataFrame, data: bytes, test: Path, asked: str) -> tuple[pd.DataFrame, bytes]:
+    """The rows of both files, those of the second last, and the bytes of both."""
+    other, more = read_table(test)
+    if more == data:
+        raise Refused(f"{asked} and test rows of {test.name}", "the same file twice", "rows that were not trained on")
+    if set(other.columns) != set(frame.columns):
+        given = f"columns of one file alone: {', '.join(sorted(map(str, set(other.columns) ^ set(frame.columns)))[:6])}"
+        raise Refused(f"{asked} and test rows of {test.name}", given, "two files with the same columns")
+    return pd.concat([frame, other[list(frame.columns)]], ignore_index=True), data + more
 
 
 def _parts(column: pd.Series, asked: str) -> np.ndarray:

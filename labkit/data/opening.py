@@ -21,7 +21,7 @@ def open(
     target: str | None = None,
     groups: Sequence[str] = (),
     schema: Schema | str | Path | None = None,
-    test: float | str = 0.2,
+    test: float | str | Path = 0.2,
     seed: int = 0,
     classes: Sequence[str] | None = None,
     categorical: Sequence[str] = (),
@@ -42,7 +42,8 @@ def open(
         schema: a Schema or its TOML file, to say what the columns are instead of inferring it. Columns that it does
             not list are left out.
         test: the share of each class that is held out for testing (1: all of it, and the training part is empty), or
-            the name of a table's column that says "train" or "test". Ignored when the file has both parts.
+            the name of a table's column that says "train" or "test", or the path (a ``pathlib.Path``) of a second table that
+            holds the test rows. Ignored when the file has both parts.
         seed: which rows are held out.
         classes: the class names in the order of the model's outputs; otherwise sorted.
         categorical: number columns that are codes and not quantities.
@@ -78,8 +79,8 @@ def open(
     if kind in TABLES:
         columns: dict[str, Any] = {"categorical": categorical, "immutable": immutable, "drop": drop}
         return from_table(path, target=target, groups=groups, test=test, **columns, **common)
-    if isinstance(test, str):
-        raise Refused(asked, f"test={test!r} for data that are no table", "a share, or files that have both parts")
+    if isinstance(test, str | Path):
+        raise Refused(asked, f"test={str(test)!r} for data that are no table", "a share, or files that have both parts")
     for argument in ("categorical", "immutable", "drop"):
         if lists[argument]:
             raise Refused(asked, f"{argument}= for data that are no table", f"no {argument}=, or a table")

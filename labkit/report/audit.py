@@ -150,7 +150,7 @@ def _admit(audited: Sequence[Subject]) -> None:
     """Ask every model for all its answers before anything is written, so that bad input is refused as a whole."""
     for subject in audited:
         subject.answers("test")
-        if subject.given is None:
+        if subject.training:
             subject.predictions("train")
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import labkit as lk
 from labkit.records.finding import SHAPES, Finding
-from labkit.report import evidence as ev
 from labkit.report import costs, plain, wording
+from labkit.report import evidence as ev
 from labkit.report.evidence import Outcome, slug
 from labkit.report.folder import AUDIT, PLAN, published
 

@@ -22,7 +22,7 @@ from labkit.data.schema import Modality
 from labkit.report.steps import RUNNERS, runner_options
 
 SCHEMA = "labkit.plan/1"
-SECTIONS = ("performance", "data", "groups", "causes", "remedies", "stress", "generalization", "explanation")
+SECTIONS = ("performance", "data", "groups", "causes", "remedies", "stress", "generalization", "memory", "explanation")
 MODALITIES = get_args(Modality)
 
 

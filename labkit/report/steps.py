@@ -15,7 +15,7 @@ from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.record import Record
 from labkit.core.refused import Refused, unknown
-from labkit.report import fairness, stress
+from labkit.report import fairness, generalizing, stress
 from labkit.report.evidence import slug
 
 if TYPE_CHECKING:
@@ -28,30 +28,25 @@ def predict(subject: Subject, step: Step, seed: int) -> Record:
 
 
 def calibration(
-    subject: Subject, step: Step, seed: int, *, groups: bool = False, positive: int | str | None = None
+    subject: Subject,
+    step: Step,
+    seed: int,
+    *,
+    groups: bool = False,
+    classes: bool = False,
+    positive: int | str | None = None,
 ) -> Record:
-    by = list(subject.groups) if groups else ()
-    return lk.calibration(subject.predictions(step.split, step.rows), by=by, positive=positive, seed=seed)
-
-
-def generalization_gap(subject: Subject, step: Step, seed: int, *, metric: str = "accuracy") -> Record:
-    if subject.given is not None:
-        raise Refused(
-            f"the gap between training and test data of {subject.name}",
-            "predictions on one split",
-            "the model with its training data",
-        )
-    train, test = subject.predictions("train", step.rows), subject.predictions("test", step.rows)
-    return lk.generalization_gap(train, test, metric)
+    by, p = list(subject.groups) if groups else (), subject.predictions(step.split, step.rows)
+    return lk.calibration(p, by=by, by_class=classes and len(p.classes) > 2, positive=positive, seed=seed)
 
 
 def baselines(
     subject: Subject, step: Step, seed: int, *, metric: str = "accuracy", positive: int | str | None = None
 ) -> Record:
-    if subject.given is not None or subject.data is None:
+    if subject.data is None or not subject.training:
         raise Refused(
             f"models that anyone can read beside {subject.name}",
-            "predictions alone, and nothing to fit a baseline to",
+            "nothing to fit a baseline to" if subject.data else "predictions alone, and nothing to fit a baseline to",
             "the model with its training data",
         )
     return lk.baselines(
@@ -114,8 +109,8 @@ RUNNERS: dict[str, Callable[..., Record]] = {
         predict,
         calibration,
         baselines,
-        generalization_gap,
         *fairness.RUNNERS,
+        *generalizing.RUNNERS,
         *stress.RUNNERS,
         explain,
         recommend,

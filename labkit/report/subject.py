@@ -46,6 +46,11 @@ class Subject:
         return self.data.schema.modality if self.data else "tabular"
 
     @property
+    def training(self) -> bool:
+        """Whether there are rows that the model was trained on."""
+        return self.given is None and self.data is not None and len(self.data.train) > 0
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """The sensitive features that the data names."""
         return tuple(sorted(self.given.groups if self.given else self.split("test").groups))

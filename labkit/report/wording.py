@@ -22,6 +22,10 @@ SECTIONS = {
     ),
     "stress": ("What happens under stress?", "Accuracy when somebody changes the inputs to mislead the model."),
     "generalization": ("Does it generalize or memorize?", "Training data against data that the model has not seen."),
+    "memory": (
+        "What does it remember?",
+        "Single training examples: which of them it gives back, and whether somebody outside could tell that they were there.",
+    ),
     "explanation": ("What does it use?", "Attributions for a few examples: checks first, pictures second."),
 }
 
@@ -71,6 +75,25 @@ DOES_NOT_SHOW = {
     "out_of_distribution": "It says how well these scores tell these foreign inputs apart. Others may pass unnoticed.",
     "generalization_gap": "A small gap does not rule out that single examples were memorized, or that training and test "
     "data share the same fault.",
+    "leakage": "It finds what is shared in these columns, pictures or words. People who stand there twice under other values, and "
+    "knowledge that came in before the data were split, leave no such trace.",
+    "distribution_shift": "It says whether and where the two parts differ, not whether that matters for the answers.",
+    "label_errors": "Suspects are rows that other rows speak against. Some are right and merely rare: somebody has to look.",
+    "shortcuts": "It tried cues that are cheap to read. A cue that nobody thought of is not among them.",
+    "learning_curve": "It holds for this learner on data like these. What lies beyond the last point is a guess with an interval.",
+    "random_labels": "That labels without meaning can be learned is no fault: most networks can. It says that a good score in "
+    "training proves nothing.",
+    "compare_recipes": "Where several settings differ, it does not say which of them made the difference.",
+    "loss_landscape": "Flat or sharp depends on how the model is written down, and does not by itself say how it generalizes.",
+    "gradient_flow": "Gradients that flow do not make a model good; ones that vanish say which layers could hardly learn.",
+    "memorization": "Memory is estimated with other networks trained on parts of the same data: this model may remember more, "
+    "or other rows. Being remembered is not being wrong.",
+    "membership_inference": "These attacks recognize at least so many. A stronger one, or one that knows more, may recognize more.",
+    "attribute_inference": "It tried one outsider with one way to guess. What people share with others can be guessed of anybody, "
+    "trained on or not.",
+    "canaries": "Planted examples stand for odd ones. That they are recognized says that real ones can be, not which.",
+    "recalibrate": "Probabilities repaired on these data may be wrong again where the data differ.",
+    "conformal": "The promise holds on average over people like these. For a single person, or in another place, it may not.",
     "explain": "It shows which inputs this method gives credit to for one answer. It does not show why the model "
     "decided, and it does not protect anybody from a wrong answer.",
     "recommend": "The most faithful of the methods tried on these examples by these scores. On other examples, or by other "
@@ -111,6 +134,7 @@ GLOSSARY = {
     "certificate": "A proof that no change within a budget turns an answer. It holds against every attack, known or not.",
     "contradicted": "Two ways of measuring the same thing disagree. Both are shown and neither is to be relied on.",
     "criterion": "What was asked of a number, fixed in the plan before any result was seen.",
+    "canary": "A made-up training example whose traces can be looked for, because it is known to have been there, or not.",
     "generalization gap": "How much better the model does on its training data than on new data.",
     "glass box": "A model whose answer is a sum of parts that anyone can look up, one or two features each.",
     "inconclusive": "The interval crosses the criterion, so the data cannot tell.",
@@ -120,6 +144,9 @@ GLOSSARY = {
     "planted control": "A case made up so that its answer is known: the test must find a fault that was planted, and "
     "must find nothing in its sound twin.",
     "robust accuracy": "The share of answers that are right and stay right under every attack tried: an upper bound.",
+    "member": "A training example. Membership inference is telling from a model's answers who was one.",
+    "memorized": "A training example whose label the model gives back only because it was trained on it.",
+    "shadow model": "A model trained like the one looked at, on a part of the data that is known, to see what training does.",
     "natural shift": "Damage as the world does it: noise, blur, weather, wrong units, missing values, misspelt words.",
     "sandwich": "What is proven from below and what attacks leave from above, on one picture.",
     "selection rate": "The share of a group that gets the positive answer.",
