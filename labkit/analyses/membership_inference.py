@@ -15,7 +15,7 @@ from labkit.analyses._membership import rows as drawing
 from labkit.analyses._membership import verdict
 from labkit.analyses._membership.cases import ASKED, ENOUGH, Case, of_model, of_predictions
 from labkit.analyses._predicted import Statement
-from labkit.core import method, registry, roc
+from labkit.core import registry, roc
 from labkit.core.record import Outcome
 from labkit.core.refused import Refused
 from labkit.core.words import number
@@ -27,6 +27,8 @@ from labkit.training.many import Fit
 
 LIMIT = 0.55  # a guess without the model whose area lies above it makes the rest worthless
 LEARNING = Fit()
+# what methods may name of a model, and of an outsider's own models
+OFFERED, OF_SHADOWS = {"logits", "label", "y"}, {"shadow", "inside", "population"}
 Methods = str | Callable[..., np.ndarray] | Sequence[str | Callable[..., np.ndarray]]
 
 
@@ -81,28 +83,30 @@ def membership_inference(
     options = {"methods": _named(methods), "rows": rows, "fpr": rates.tolist()}
     if isinstance(model, tuple | list):
         statement, case = of_predictions(model, data, options, seed)
-        return _record(statement, case, methods, rates, seed)
+        return _record(statement, case, verdict.attacks(ASKED, methods, set(case.offered)), rates, seed)
     if shadows == 1:
         raise Refused(asked, "shadows=1: each row is in all shadow models or in none", "shadows=2, better 16 or more")
     check_classifier(model, ASKED)
     if not isinstance(data, Dataset):
         instead = "a data set with .train, the rows that the model was trained on, and .test, rows that it was not"
         raise Refused(ASKED, f"data of type {type(data).__name__}", instead)
+    tried = verdict.attacks(ASKED, methods, OFFERED | (OF_SHADOWS if shadows else set()))
     options |= {"learner": _named(learner), "shadows": shadows, "fit": asdict(fit), "show": show}
     about = {part: as_split(split, model)[2] for part, split in (("train", data.train), ("test", data.test))}
     run = Run(ASKED, options, seed, model, about, batch_size)
     case = of_model(run, model, data, learner, checkpoint, shadows, fit, rows, seed)
-    return _record(run, case, methods, rates, seed, show)
+    return _record(run, case, tried, rates, seed, show)
 
 
 def _record(
-    made_by: Run | Statement, case: Case, methods: Methods | None, fpr: np.ndarray, seed: int, show: int = 0
+    made_by: Run | Statement, case: Case, tried: dict[str, verdict.Score], fpr: np.ndarray, seed: int, show: int = 0
 ) -> MembershipInference:
     member = case.drawn.member
-    specs, needs, score = verdict.scores(ASKED, methods, case.offered)
+    specs, needs, score = verdict.scores(ASKED, tried, case.offered)
     stated = verdict.halves(member, seed)
     chosen = verdict.choose(score[:, ~stated], member[~stated], fpr)
-    untrained = verdict.scores(ASKED, _one(methods, specs, chosen), case.control)[2][0] if case.control else None
+    best = {specs[chosen].name: tried[specs[chosen].name]}
+    untrained = verdict.scores(ASKED, best, case.control)[2][0] if case.control else None
     guesses = case.guesses
     facts = {
         "member": member,
@@ -150,7 +154,9 @@ def _doubts(found: MembershipInference) -> list[str]:
     said = []
     name, (value, low, high) = found.guess()
     if low <= found.limit < high:
-        said.append(f"a guess by {name} that never asks the model may tell the sides apart: area {number(value, low, high, 3)}")
+        said.append(
+            f"a guess by {name} that never asks the model may tell the sides apart: area {number(value, low, high, 3)}"
+        )
     lost = found.fpr[found.fpr < found.resolved]
     if len(lost):
         said.append(
@@ -160,11 +166,6 @@ def _doubts(found: MembershipInference) -> list[str]:
     if found.copies:
         said.append(f"{found.copies} rows stand in the data more than once and were left out of both sides")
     return said
-
-
-def _one(methods: Methods | None, specs: Sequence[method.Spec], chosen: int) -> Any:
-    """The chosen method, as it was given."""
-    return specs[chosen].name if methods is None else registry.listed("membership", methods)[chosen]
 
 
 def _rates(fpr: Any) -> np.ndarray:

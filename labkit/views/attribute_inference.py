@@ -38,6 +38,7 @@ def figure(record: AttributeInference) -> go.Figure:
         tickvals=list(range(count)),
         ticktext=[_wrapped(g) for g in record.guesses],
         range=[count - 0.4, -0.6],
+        zeroline=False,
     )
     result.update_xaxes(range=span(*values), row=1, col=1)
     result.update_xaxes(range=span(found, 0.0), row=1, col=2)

@@ -62,25 +62,26 @@ def of_model(
         raise Refused(ASKED, f"rows of the class {pool.classes[pool.y[0]]!r} alone", "data of two classes or more")
     preflight(run, model, pool.x, pool.y)
     guesses = blind(pool, drawn.member, seed)
-    with unchanged(model):
-        answers = [_finite(model, logits(run, model, part.x)) for part in (pool, population)]
-    fresh = [training.untrained(model, learner, part, seed) for part in (pool, population)]
-    made = None
+    made, parts = None, [pool]
     if shadows:
         made = training.train_shadows(learner, model, pool, population, shadows, fit, seed, checkpoint)
+        parts = [pool, population]
         if shadows < ENOUGH:
             run.warn(f"{shadows} shadow models make a weak attack, one with {ENOUGH} or more may recognize more rows")
+    with unchanged(model):
+        answers = [_finite(model, logits(run, model, part.x)) for part in parts]
+    fresh = [training.untrained(model, learner, part, seed) for part in parts]
     offered, control = (
-        {"logits": own, "label": own.argmax(1), "y": pool.y}
-        | ({} if made is None else _outsider(made, further, population))
-        for own, further in (answers, fresh)
+        {"logits": z[0], "label": z[0].argmax(1), "y": pool.y}
+        | ({} if made is None else _outsider(made, z[1], population))
+        for z in (answers, fresh)
     )
     told = {
         "model": model.name,
         "shadows": shadows,
         "shadow_rows": int(made.inside[0].sum()) if made else 0,
         "learner": made.learner.about if made else "",
-        "population": len(population),
+        "population": len(population) if made else 0,
         "classes": model.classes,
     }
     return Case(drawn, offered, control, guesses, told, run.warnings, pool)

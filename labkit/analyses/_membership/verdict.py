@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,24 +12,41 @@ from labkit.core.intervals import delong
 from labkit.core.refused import Refused
 from labkit.core.resampling import PART, share_as_large, stream
 
+Score = Callable[..., np.ndarray]
 DRAWS = 999
 # What an outsider must have for what a score names.
 SEES = {"logits": "probabilities", "label": "answers"}
 
 
-def scores(asked: str, methods: Any, offered: Mapping[str, Any]) -> tuple[list[method.Spec], list[str], np.ndarray]:
-    """The methods with their options, what an outsider needs for each, and their (method, row) scores; None takes every
-    one that can be had with what is on offer.
+def attacks(asked: str, methods: Any, on_offer: Collection[str]) -> dict[str, Score]:
+    """The methods by their names; None takes every one that can be had with what is on offer.
 
     Raises:
-        Refused: an unknown method, one that needs more, or whose scores are not one finite number a row.
+        Refused: an unknown method, or one that needs more.
     """
     if methods is None:
-        every = registry.names("membership")
-        methods = [m for m in every if set(method.needs(registry.find("membership", m))) <= set(offered)]
+        every = registry.several("membership", registry.names("membership"))
+        return {name: score for name, score in every.items() if set(method.needs(score)) <= set(on_offer)}
     found = registry.several("membership", methods)
     if not found:
         raise Refused(asked, "no method", "methods=None, or names of " + ", ".join(registry.names("membership")))
+    for name, score in found.items():
+        missing = [n for n in method.needs(score) if n not in on_offer]
+        if missing:
+            given = f"nothing offers {', '.join(missing)} here; on offer: {', '.join(sorted(on_offer))}"
+            instead = "shadow models of a model (shadows=16), or a method that needs only what is on offer"
+            raise Refused(f"{asked} by {name}", given, instead)
+    return found
+
+
+def scores(
+    asked: str, found: Mapping[str, Score], offered: Mapping[str, Any]
+) -> tuple[list[method.Spec], list[str], np.ndarray]:
+    """The methods with their options, what an outsider needs for each, and their (method, row) scores.
+
+    Raises:
+        Refused: scores that are not one finite number a row.
+    """
     specs, needs, values = [], [], []
     for name, score in found.items():
         specs.append(method.bind("membership", name, score, {}))
