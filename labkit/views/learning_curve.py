@@ -82,18 +82,19 @@ def _marks(result: go.Figure, record: LearningCurve) -> None:
 
 def _law(result: go.Figure, record: LearningCurve) -> None:
     """The right panel, on logarithmic axes."""
-    result.update_yaxes(title_text="test error", type="log", tickvals=SHARES, tickformat="~g", row=1, col=2)
     mean, law = record.test.mean(1), record.law
     tested = mean > 0
+    least = 0.3 * mean.min(where=tested, initial=1.0)
+    ticks = [v for v in SHARES if least <= v <= 1]
+    result.update_yaxes(title_text="test error", type="log", tickvals=ticks, tickformat="~g", row=1, col=2)
     if law and record.told:
         beyond = [v for v in record.point[-1] * np.array([2, 4]) if v <= law.size[-1] * 1.01]
         result.update_xaxes(tickvals=[*record.point.tolist(), *beyond], row=1, col=2)
     if law:
         own, beyond = law.size <= record.point[-1], law.size >= record.point[-1]
         parts = [(own, "solid", "law"), *([(beyond, "dash", "law read on")] if record.told else [])]
-        floor = 0.3 * mean[tested].min()
         shown = own | (beyond & record.told)
-        low, high = np.maximum(law.error_low[shown], floor), law.error_high[shown]
+        low, high = np.maximum(law.error_low[shown], least), law.error_high[shown]
         x = law.size[shown]
         result.add_scatter(
             x=np.concatenate([x, x[::-1]]), y=np.concatenate([high, low[::-1]]), fill="toself", mode="lines",
@@ -111,7 +112,7 @@ def _law(result: go.Figure, record: LearningCurve) -> None:
         rows = (record.role == role) & tested
         if not rows.any():
             continue
-        bars = errors(mean[rows], np.maximum(record.test_low[rows], 1e-6), record.test_high[rows])
+        bars = errors(mean[rows], np.maximum(record.test_low[rows], least), record.test_high[rows])
         marker = {"symbol": symbol, "size": 9, "color": COLOURS[1]}
         label = f"{name} (size {'fitted' if role == 'fitted' else 'not fitted'})"
         result.add_scatter(

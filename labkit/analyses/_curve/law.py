@@ -66,12 +66,12 @@ def law_of(errors: Errors, role: np.ndarray) -> tuple[Law | None, str]:
     value, low, high = _along(lasts(sizes), last(sizes))
     twice = errors.n[-1] * np.array([1, 2])
     found = Law(
-        **{name: _estimate(getattr(lasts, name), float(getattr(last, name))) for name in "abc"},
+        **{name: _above(_estimate(getattr(lasts, name), float(getattr(last, name)))) for name in "abc"},
         **dict(zip(("predicted", "low", "high"), foretold)),
         miss=tuple(float(np.exp(v)) for v in off),
         reach=reach,
         **dict(zip(("size", "error", "error_low", "error_high"), (sizes, value, low, high))),
-        doubled=_estimate(-np.diff(lasts(twice))[:, 0], -float(np.diff(last(twice))[0])),
+        doubled=_above(_estimate(-np.diff(lasts(twice))[:, 0], -float(np.diff(last(twice))[0]))),
     )
     ratio = f"{found.miss[0]:.2f} ({found.miss[1]:.2f} to {found.miss[2]:.2f}) times those measured"
     edge = np.log1p(TOLERANCE)
@@ -103,3 +103,9 @@ def _along(drawn: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _estimate(drawn: np.ndarray, value: float) -> Estimate:
     return (value, *bias_corrected(drawn, value))
+
+
+def _above(estimate: Estimate) -> Estimate:
+    """An estimate of what cannot be below 0."""
+    value, low, high = estimate
+    return value, max(low, 0.0), high

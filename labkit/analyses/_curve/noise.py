@@ -29,7 +29,8 @@ def by_seeds_and_rows(
     middle, seeds = values.mean(-1), values.shape[-1]
     if seeds < 2:
         return np.full(middle.shape, np.nan), np.full(middle.shape, np.nan)
-    over_seeds = float(stdtrit(seeds - 1, 0.975)) * values.std(-1, ddof=1) / np.sqrt(seeds)
+    own = 1.0 if of_a_row is None else _of_seeds(values, of_a_row)
+    over_seeds = float(stdtrit(seeds - 1, 0.975)) * np.sqrt(own * values.var(-1, ddof=1) / seeds)
     low = high = middle
     if rows is not None:
         count = np.full(middle.shape, float(rows))
@@ -48,7 +49,8 @@ def deviations(
     rows would give.
 
     The part of the seeds has Student's heavier tails; that of the rows is a bootstrap of the rows, the same ones at every
-    point, since all models were judged on them.
+    point, since all models were judged on them. That seeds err on other rows is in both, which widens what is read from a
+    few points about as much as fitting them would narrow it.
 
     Args:
         of_a_row: (points, rows) each row's mean over seeds; None where only the seeds are to vary.
@@ -68,6 +70,15 @@ def deviations(
             weight = generator.multinomial(n, np.full(n, 1 / n), len(part)) / n - 1 / n
             drawn[part] += weight @ of_a_row.T
     return drawn
+
+
+def _of_seeds(values: np.ndarray, of_a_row: np.ndarray) -> np.ndarray:
+    """(...) the part of the variance over seeds that more test rows would leave; the rest is that seeds err on other rows,
+    which the variance of the rows' means already holds."""
+    seeds, rows = values.shape[-1], of_a_row.shape[-1]
+    spread = values.var(-1, ddof=1)
+    by_rows = (of_a_row * (1 - of_a_row)).mean(-1) * seeds / (seeds - 1) / rows
+    return np.asarray(np.clip(1 - np.divide(by_rows, spread, out=np.ones_like(spread), where=spread > 0), 0, 1))
 
 
 def humps(values: np.ndarray) -> np.ndarray:
