@@ -113,15 +113,6 @@ def _random(split: Split, count: int, generator: np.random.Generator) -> np.ndar
     return generator.normal(x.mean(), x.std(), shape)
 
 
-def sureness(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(models, n) log odds of the labels by (models, n, classes) logits: log p - log(1 - p), which is no further from
-    normal than models are (Carlini et al., 2022, arXiv 2112.03570)."""
-    own = np.take_along_axis(logits, y[None, :, None], 2).astype(np.float64)
-    others = np.where(np.arange(logits.shape[2]) == y[:, None], -np.inf, logits.astype(np.float64))
-    top = others.max(2)
-    return np.asarray(own[:, :, 0] - top - np.log(np.exp(others - top[:, :, None]).sum(2)))
-
-
 def mean_of_others(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     """(models, n) for each model the mean of the other models' values, of those that count; nan where there is none."""
     total, count = (values * among).sum(0) - values * among, among.sum(0) - among

@@ -81,6 +81,15 @@ def parts_of(models: int, n: int, share: float, generator: np.random.Generator) 
     return saw
 
 
+def sureness(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(models, n) log odds of the labels by (models, n, classes) logits: log p - log(1 - p), which is no further from
+    normal than models are (Carlini et al., 2022, arXiv 2112.03570)."""
+    own = np.take_along_axis(logits, y[None, :, None], 2).astype(np.float64)
+    others = np.where(np.arange(logits.shape[2]) == y[:, None], -np.inf, logits.astype(np.float64))
+    top = others.max(2)
+    return np.asarray(own[:, :, 0] - top - np.log(np.exp(others - top[:, :, None]).sum(2)))
+
+
 def majority(labels: np.ndarray, among: np.ndarray, classes: int) -> np.ndarray:
     """(n,) the commonest of (models, n) labels among the models that count."""
     votes = np.stack([((labels == c) & among).sum(0) for c in range(classes)])

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _examples
-from labkit.analyses._canaries import KINDS, Planting, exposure, exposure_by_chance, mean_of_others, sureness
+from labkit.analyses._canaries import KINDS, Planting, exposure, exposure_by_chance, mean_of_others
 from labkit.analyses._guard import Run
-from labkit.analyses._memory import check_parts, some
+from labkit.analyses._memory import check_parts, some, sureness
 from labkit.core import intervals
 from labkit.core.clusters import clustered
 from labkit.core.privacy import least_epsilon

@@ -10,7 +10,7 @@ import numpy as np
 
 from labkit.analyses import _examples
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
-from labkit.analyses._memory import LEAST, Counts, check_parts, largest_influence, majority, parts_of, some
+from labkit.analyses._memory import LEAST, Counts, check_parts, largest_influence, majority, parts_of, some, sureness
 from labkit.analyses._preflight import preflight
 from labkit.analyses.predict import row_hashes
 from labkit.core import intervals
@@ -115,12 +115,13 @@ def memorization(
         checkpoint=checkpoint,
         title="models on random parts of the training rows",
     )
-    said, said_test = _labels(many, train.x), _labels(many, test.x)
+    (said, sure), (said_test, _) = _told(many, train), _told(many, test)
+    raised = (sure * saw).sum(0) / saw.sum(0) - (sure * ~saw).sum(0) / (~saw).sum(0)
     counts = Counts.of(saw, said == train.y)
     influence = _influence(saw, said_test == test.y, replicates, seed)
     others = parts_of(models, len(test), share, stream(seed, ASKED, "as if seen"))
     voted = majority(said, ~saw, len(data.classes)), majority(said_test, ~others, len(data.classes))
-    shown = np.lexsort((-counts.interval[0], -counts.value))[:show]
+    shown = np.lexsort((-raised, -counts.value))[:show]
     return Memorization(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
@@ -133,6 +134,7 @@ def memorization(
         label=train.y,
         n_test=len(test),
         answer=voted[0],
+        raised=raised,
         **_rows(counts, saw, said == train.y, replicates, seed),
         **influence
         | {"influence_train": chosen[influence["influence_train"]]}
@@ -156,12 +158,15 @@ def _answers(run: Run, model: Classifier, train: Split, test: Split) -> tuple[np
     return found[0], found[1]
 
 
-def _labels(many: Many, x: np.ndarray) -> np.ndarray:
-    """(models, n) the label that each model gives to each row."""
-    classes = many.logits(x[:1]).shape[2]
-    size = max(1, PART // (many.count * classes))
-    parts = [many.logits(x[i : i + size]).argmax(2).astype(np.int16) for i in range(0, len(x), size)]
-    return np.concatenate(parts, 1)
+def _told(many: Many, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """(models, n) the label that each model gives to each row, and its log odds of the row's own label."""
+    size = max(1, PART // (many.count * len(split.classes)))
+    said, sure = [], []
+    for i in range(0, len(split), size):
+        logits = many.logits(split.x[i : i + size])
+        said.append(logits.argmax(2).astype(np.int16))
+        sure.append(sureness(logits, split.y[i : i + size]))
+    return np.concatenate(said, 1), np.concatenate(sure, 1)
 
 
 def _rows(counts: Counts, saw: np.ndarray, right: np.ndarray, replicates: int, seed: int) -> dict[str, Any]:

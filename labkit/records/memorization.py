@@ -32,7 +32,8 @@ class Memorization(Record):
         right_inside, inside: models that saw a row and give its label; that saw it. right_outside, outside: those that
             did not see it.
         answer: the answer of most models that did not see a row.
-        value, low, high: memorisation of each row, Newcombe.
+        value, low, high: memorisation of each row, Newcombe. raised: by how much the mean log odds of its label are higher
+            in models that saw it.
         mean: (value, low, high) over the rows: how much more often models are right on rows that they saw.
         chance: what the largest of all rows' values exceeds in 5 % of draws in which seeing a row changes nothing.
         level: values from 0 to 1; rows_at: how many rows have at least so much; chance_at: how many on average by chance.
@@ -67,6 +68,7 @@ class Memorization(Record):
     value: Rows
     low: Rows
     high: Rows
+    raised: Rows
     mean: tuple[float, float, float]
     chance: float
     level: Levels
@@ -99,8 +101,8 @@ class Memorization(Record):
 
     @property
     def ranked(self) -> np.ndarray:
-        """Positions among ``row``, the most memorised first; among equals the one of which the interval is higher."""
-        return np.lexsort((np.arange(len(self)), -self.low, -self.value))
+        """Positions among ``row``, the most memorised first; among equals the one whose log odds are raised more."""
+        return np.lexsort((-self.raised, -self.value))
 
     @property
     def above(self) -> int:

@@ -2,8 +2,7 @@
 
 Each row's own gradient is cut to a norm, the sum is blurred by noise of a stated size, and every step draws its rows by
 chance (Abadi et al., 2016, arXiv 1607.00133). What that promises is counted by Opacus (Yousefpour et al., 2021, arXiv
-2109.12298), whose accountant is all that is taken from it: the gradients are torch.func's, so that many models learn at
-once.
+2109.12298), whose accountant is all that is taken from it: many models learn at once by ``row_gradients``.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from labkit.core import progress
 from labkit.core.refused import Refused
 from labkit.models.device import pick
 from labkit.training.costs import Costs
-from labkit.training.many import Fit, Many, as_tensor
+from labkit.training.fitting import as_tensor
+from labkit.training.many import Fit, Many
+from labkit.training.row_gradients import Clipped, Weights, clipped
 
 ASKED = "private training"
-MIXED = (nn.modules.batchnorm._BatchNorm, nn.RNNBase)
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,9 @@ def fit_private(
     began = time.perf_counter()
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         modules = [_fresh(make, seed, where) for seed in seeds]
-    own = _own(modules[0], as_tensor(x[:2], where))
+    rows = clipped(ASKED, modules[0], as_tensor(x[:2], where))
     stack = max(1, memory // (64 * sum(p.numel() for p in modules[0].parameters())))
-    run = _Run(modules[0], own, private.clip, noise, rate, steps, fit, memory, title, len(seeds))
+    run = _Run(modules[0], rows, private.clip, noise, rate, steps, fit, memory, title, len(seeds))
     data = as_tensor(x, where), torch.tensor(np.asarray(y), dtype=torch.int64, device=where)
     done: list[Weights] = []
     for i in range(0, len(seeds), stack):
@@ -155,39 +153,12 @@ def _fresh(make: Callable[[int], nn.Module], seed: int, where: torch.device) -> 
     return make(seed).to(where).train()
 
 
-Own = Callable[[Weights, Tensor, Tensor], tuple[Weights, Tensor]]
-
-
-def _own(pattern: nn.Module, x: Tensor) -> Own:
-    """A function of stacked weights (models, ...), inputs (models, rows, ...) and labels (models, rows): every row's own
-    gradient, (models, rows, ...), and (models, rows) losses."""
-    instead = "a net of layers that treat each row alone, such as GroupNorm or LayerNorm; learner='network'"
-    mixing = [name for name, module in pattern.named_modules() if isinstance(module, MIXED)]
-    if mixing:
-        raise Refused(ASKED, f"layers whose gradient cannot be told row by row: {', '.join(mixing[:4])}", instead)
-    buffers = dict(pattern.named_buffers())
-
-    def loss(weights: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        logits = functional_call(pattern, (weights, buffers), (x[None],))
-        value = nn.functional.cross_entropy(logits.float(), y[None])
-        return value, value.detach()
-
-    over_rows = vmap(grad(loss, has_aux=True), in_dims=(None, 0, 0), randomness="different")
-    every = vmap(over_rows, randomness="different")
-    try:
-        weights = {k: torch.stack([v.detach()] * 2) for k, v in pattern.named_parameters()}
-        every(weights, torch.stack([x, x]), torch.zeros(2, len(x), dtype=torch.int64, device=x.device))
-    except (RuntimeError, NotImplementedError, ValueError) as error:
-        raise Refused(ASKED, f"a module that torch cannot vectorise: {error!s:.200}", instead) from None
-    return every
-
-
 @dataclass
 class _Run:
     """What the parts of one call have in common, and what was counted until now."""
 
     pattern: nn.Module
-    own: Own
+    rows: Clipped
     clip: float
     noise: float
     rate: float
@@ -238,21 +209,14 @@ class _Run:
         rows = taken.float().argsort(dim=1, descending=True, stable=True)[:, :most]
         there = taken.gather(1, rows)
         held = {k: w.detach() for k, w in weights.items()}
-        size = sum(w.numel() for w in held.values())
         total = {k: torch.zeros_like(w) for k, w in held.items()}
-        for some, real in zip(rows.split(self._batch(size), 1), there.split(self._batch(size), 1)):
-            gradients, losses = self.own(held, x[some], y[some])
+        batch = max(1, self.memory // (8 * self.rows.numbers * len(taken)))
+        for some, real in zip(rows.split(batch, 1), there.split(batch, 1)):
+            sums, norm, losses = self.rows(held, x[some], y[some], real.float(), self.clip)
             if not torch.isfinite(losses[real]).all():
                 raise Refused(ASKED, "a loss that is not finite", f"a rate below {self.fit.rate:g}")
-            squares = sum(g.flatten(2).square().sum(2) for g in gradients.values())
-            norm = torch.as_tensor(squares).sqrt()
-            factor = real * (self.clip / norm.clamp_min(self.clip))
-            for k, g in gradients.items():
-                total[k] += torch.einsum("mb,mb...->m...", factor, g)
+            for k, value in sums.items():
+                total[k] += value
             self.drawn += int(real.sum())
             self.cut += int((norm[real] > self.clip).sum())
         return total
-
-    def _batch(self, size: int) -> int:
-        """Rows at once: their gradients, twice over, are to fit beside the weights and moments."""
-        return max(1, self.memory // (16 * size))
