@@ -72,7 +72,7 @@ def test_coverage_over_calibrations_is_the_beta_distribution(method: str) -> Non
     assert kstest(coverages, beta(49, 12).cdf).pvalue > 0.01
     assert 0.9 <= held / 100 <= 1.0
     exact = betabinom(80, 49, 12)
-    assert record.band_low == exact.ppf(0.025) / 80 and record.band_high == exact.ppf(0.975) / 80
+    assert (record.band_low, record.band_high) == (exact.ppf(0.025) / 80, exact.ppf(0.975) / 80)
     hits = round(record.coverage[0] * 80)
     assert record.p_low == pytest.approx(exact.cdf(hits)) and record.p_high == pytest.approx(exact.sf(hits - 1))
 
@@ -120,7 +120,7 @@ def test_chance_in_calibration_is_not_called_a_fault() -> None:
     told = 0
     for seed in range(60):
         record = lk.conformal(drawn(200, seed, 3), seed=seed)
-        told += any(f.status == "does_not_meet" for f in lk.check(record))
+        told += any(f.status == "does_not_meet" for f in lk.check(record, only=["covers", "covers_every_group"]))
     assert told <= 3, "1 of 100 a check and what 60 runs add"
 
 

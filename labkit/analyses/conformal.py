@@ -185,11 +185,10 @@ class _Null:
             return (math.nan,) * 4
         certain = self.second[used] == 0
         if len(used) == 1 and not certain[0]:
-            from scipy.stats import betabinom
-
-            exact = betabinom(total, self.first[used[0]], self.second[used[0]])
-            low, high = (float(exact.ppf(q)) / total for q in (0.025, 0.975))
-            return low, high, float(exact.cdf(covered)), float(exact.sf(covered - 1))
+            chances = _beta_binomial(total, self.first[used[0]], self.second[used[0]])
+            upto = np.minimum(np.cumsum(chances), 1.0)
+            low, high = (np.searchsorted(upto, (0.025, 0.975)) / total).tolist()
+            return low, high, float(upto[covered]), float(min(1.0, chances[covered:].sum()))
         drawn = np.full(DRAWS, int(rows[used[certain]].sum()))
         for s in used[~certain]:
             chance = self.generator.beta(self.first[s], self.second[s], DRAWS)
@@ -197,6 +196,15 @@ class _Null:
         low, high = np.quantile(drawn, (0.025, 0.975)) / total
         few, many = ((1 + np.count_nonzero(side)) / (1 + DRAWS) for side in (drawn <= covered, drawn >= covered))
         return float(low), float(high), float(few), float(many)
+
+
+def _beta_binomial(n: int, first: float, second: float) -> np.ndarray:
+    """(n + 1,) the chance of each count out of n whose chance is Beta(first, second)."""
+    from scipy.special import betaln
+
+    k = np.arange(n + 1)
+    ways = -betaln(n - k + 1, k + 1) - np.log(n + 1)
+    return np.asarray(np.exp(ways + betaln(k + first, n - k + second) - betaln(first, second)))
 
 
 def _cells(
