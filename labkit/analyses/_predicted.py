@@ -11,8 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 import labkit
+from labkit.core import ledger
 from labkit.core.cost import Meter
-from labkit.core.record import Provenance
+from labkit.core.record import Provenance, array_digest
 from labkit.core.refused import Refused, unknown
 from labkit.records.predict import Predictions
 from labkit.records.scores import Scores
@@ -61,8 +62,14 @@ class Statement:
                 given = f"{len(p)} counted rows that stand for {p.people} people"
                 raise Refused(self.analysis, given, "one row a person: Predictions.from_frame on (a part of) the table")
 
-    def provenance(self) -> Provenance:
-        """Where the result came from, with the time it took until now."""
+    def provenance(self, scored: Mapping[str, Mapping[str, float]] | None = None) -> Provenance:
+        """Where the result came from, with the time it took until now; noted in the ledger, if one is kept.
+
+        Args:
+            scored: by the name of the predictions, their values by metric, where the result is such a number.
+        """
+        for name, p in self.predictions.items():
+            noted(self.analysis, p, (scored or {}).get(name, {}))
         sources = {name: {**p.provenance.data, "predictions": p.digest} for name, p in self.predictions.items()}
         took = self.meter.cost()
         return Provenance(
@@ -77,6 +84,25 @@ class Statement:
             seconds=took["seconds"],
             took=took,
         )
+
+
+def noted(analysis: str, p: Predictions | Scores, scored: Mapping[str, float]) -> None:
+    """Note in the ledger, if one is kept, that these rows were looked at, with values by metric."""
+    if ledger.opened() is None or not p.has_truth:
+        return
+    model, rows = str(p.provenance.model.get("sha256") or p.digest), rows_digest(p)
+    name = str(p.provenance.data.get("name", ""))
+    for metric, value in scored.items() or [("", float("nan"))]:
+        ledger.note(analysis, rows, model, name=name, metric=metric, value=value)
+
+
+def rows_digest(p: Predictions | Scores) -> str:
+    """The digest that stands for the rows, whatever model answered them: that of the split; of a table, of its truth and
+    groups."""
+    known = p.provenance.data.get("sha256") if p.provenance.model.get("sha256") else None
+    if known or p.y is None:
+        return str(known or p.digest)
+    return array_digest(p.y, *(p.groups[g] for g in sorted(p.groups)))
 
 
 @cache

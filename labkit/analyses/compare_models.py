@@ -94,7 +94,7 @@ def compare_models(
         judged = {**_by_holm(found, better, ranked, margin), "alarms": 0, "pairs": 0}
     unknown = np.isnan(size[:, 0]).all()
     return ModelComparison(
-        provenance=statement.provenance(),
+        provenance=statement.provenance(_scored(pairs)),
         status="not_measured" if unknown else "measured",
         reason="no metric is defined on these rows; most take both classes" if unknown else "",
         warnings=_warnings(sides, people, one),
@@ -195,6 +195,15 @@ def _who(a: Predictions, b: Predictions, one: bool) -> dict[str, int]:
         "other_answer": a.label != b.label,
     }
     return {name: int(of.sum()) if one else -1 for name, of in rows.items()}
+
+
+def _scored(pairs: Sequence[Sequence[Sequence[Measure]]]) -> dict[str, dict[str, float]]:
+    """The values of each run over everybody, for the ledger."""
+    return {
+        f"{name}{i or ''}": {row[s][i].name: float(row[s][i].value()) for row in pairs}
+        for s, name in enumerate("ab")
+        for i in range(len(pairs[0][s]))
+    }
 
 
 def _names(sides: Sequence[Sequence[Predictions]]) -> dict[str, str]:

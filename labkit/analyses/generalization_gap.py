@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
 import numpy as np
 
-from labkit.analyses._measure import Measure, Metric
-from labkit.analyses._predicted import Statement, positive_class
-from labkit.core import intervals, resampling
+from labkit.analyses._gap.beside import log_losses, majority, relabelled, seen
+from labkit.analyses._gap.sides import Side, between, refuse_same, side
+from labkit.analyses._measure import Metric
+from labkit.analyses._pairs.people import Runs, runs
+from labkit.analyses._predicted import Statement, positive_class, rows_digest
+from labkit.core import intervals, ledger, resampling
 from labkit.core.record import Outcome
 from labkit.core.refused import Refused
 from labkit.metrics.accuracy import accuracy
@@ -16,116 +22,120 @@ from labkit.records.predict import Predictions
 
 NAN = float("nan")
 ASKED = "generalization_gap"
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
+FEW = 30
 
 
 def generalization_gap(
-    train: Predictions,
-    test: Predictions,
+    train: Runs | None,
+    test: Runs,
     metric: str | Metric = "accuracy",
     *,
+    validation: Runs | None = None,
     positive: int | str | None = None,
     seed: int = 0,
     replicates: int = 2000,
 ) -> GeneralizationGap:
-    """One metric on training and test predictions, their difference with an interval, and what could make it lie.
+    """One metric on training, validation and test predictions, their gap with an interval, and what could make it lie.
 
     The interval is Newcombe's for a proportion and a bias-corrected bootstrap's for other metrics, rows of the two sets
-    drawn apart. Beside it: the share of the majority class and an exact test against it, the test rows that also stand
-    in the training data, and a renaming of the classes that would explain an accuracy far below chance.
+    drawn apart. With several training runs each side is the mean over them, and the interval counts the spread over runs
+    beside that over rows. Beside it: the share of the majority class and an exact test against it, the test rows that
+    also stand in the training data, a renaming of the classes that would explain an accuracy far below chance, and by a
+    ledger (``labkit.ledger``) how many models were scored on this test set. What stands beside is of the first run.
 
     Args:
-        train, test: what one model answered on each.
+        train, test: what one model answered on each; or lists, one entry a training run, in the same order. ``train`` may
+            be None: then only the test side is measured.
         metric: a name (``labkit.names("metrics")``) or a function ``(y_true, y_pred)``, ``(y_true, y_proba)``.
+        validation: answers on the data that settings were chosen on, if there are such.
         positive: the class that counts as positive, for metrics that need one.
 
     Raises:
-        Refused: the same data twice, different classes, a metric that the predictions do not allow.
+        Refused: the same data twice, different classes, one class alone, runs on different rows, a metric that the
+            predictions do not allow.
     """
+    given = {"train": train, "validation": validation, "test": test}
+    parts = {name: runs(ASKED, name, p) for name, p in given.items() if p is not None}
+    if "test" not in parts:
+        raise Refused(ASKED, "no test data", "predictions on rows that the model was not trained on")
     options = {"positive": positive, "replicates": replicates}
-    statement = Statement(ASKED, options, seed, {"train": train, "test": test})
-    _refuse_same(train, test)
-    if train.classes != test.classes:
-        given = f"classes {list(train.classes)[:4]} in training and {list(test.classes)[:4]} in the test data"
-        raise Refused(ASKED, given, "predictions over the same classes in the same order")
-    index = _index(test, positive)
-    measures = [Measure(ASKED, metric, p, index) for p in (train, test)]
-    streams = [resampling.stream(seed, ASKED, side) for side in ("train", "test")]
-    (fit, fit_low, fit_high, fit_draws), (new, new_low, new_high, new_draws) = (
-        m.interval(np.arange(len(p)), replicates, stream) for m, p, stream in zip(measures, (train, test), streams)
-    )
-    gap = float(fit) - float(new)
-    if isinstance(fit, intervals.Rate) and isinstance(new, intervals.Rate):
-        low, high = intervals.newcombe(fit.hits, fit.of, new.hits, new.of)
-        method, ends = "Newcombe", (float(low), float(high))
-    elif fit_draws is not None and new_draws is not None:
-        method, ends = "bootstrap", resampling.bias_corrected(fit_draws - new_draws, gap)
-    else:
-        method, ends = "none", (NAN, NAN)
-    right = accuracy(test.y, test.label)
-    right_low, right_high = intervals.wilson(np.sum(test.y == test.label), len(test))
-    majority, share, majority_p = _majority(train, test)
-    seen, conflicts = _seen(train, test)
+    each = {f"{name}{i or ''}": p for name, tried in parts.items() for i, p in enumerate(tried)}
+    statement = Statement(ASKED, options, seed, each)
+    _admit(parts)
+    first = {name: tried[0] for name, tried in parts.items()}
+    known, new = first.get("train"), first["test"]
+    index = _index(new, positive)
+    sides = {
+        name: side(ASKED, metric, tried, index, replicates, resampling.stream(seed, ASKED, name))
+        for name, tried in parts.items()
+    }
+    measure, tested = sides["test"].measures[0], sides["test"]
+    method, low, high = between(sides["train"], tested) if known else ("none", NAN, NAN)
+    right_low, right_high = intervals.wilson(np.sum(new.y == new.label), len(new))
+    often, share, majority_p = majority(known, new)
+    copied, conflicts = seen(known, new)
     unseen = (NAN, NAN, NAN)
-    if seen is not None and not seen.all():
+    if copied is not None and not copied.all():
         fresh = resampling.stream(seed, ASKED, "unseen")
-        unseen = measures[1].interval(np.flatnonzero(~seen), replicates, fresh)[:3]
-    loss, prior_loss = _log_losses(train, test)
-    relabelled, reason = _relabelled(test)
+        unseen = measure.interval(np.flatnonzero(~copied), replicates, fresh)[:3]
+    loss, prior_loss = log_losses(known, new)
+    best, reason = relabelled(new)
     status: Outcome = "contradicted" if reason else "measured"
-    if np.isnan(gap):
-        side = "training" if np.isnan(fit) else "test"
-        status, reason = "not_measured", f"{measures[0].name} is undefined on the {side} data; it takes both classes"
+    undefined = [PARTS[name] for name, s in sides.items() if np.isnan(s.value) and name != "validation"]
+    if undefined:
+        status, reason = (
+            "not_measured",
+            f"{measure.name} is undefined on the {undefined[0]} data; it takes both classes",
+        )
+    scored = {name: {measure.name: float(v)} for name, v in _values(sides).items()}
     return GeneralizationGap(
-        provenance=statement.provenance(),
+        provenance=statement.provenance(scored),
         status=status,
         reason=reason,
-        warnings=_warnings(train, test),
-        metric=measures[0].name,
-        better=measures[0].better,
-        n_train=len(train),
-        n_test=len(test),
-        train=float(fit),
-        train_low=fit_low,
-        train_high=fit_high,
-        test=float(new),
-        test_low=new_low,
-        test_high=new_high,
-        gap=gap,
-        gap_low=ends[0],
-        gap_high=ends[1],
+        warnings=_warnings(parts, copied is None),
+        metric=measure.name,
+        better=measure.better,
+        **_numbers(sides),
+        gap=float(sides["train"].value) - float(tested.value) if known else NAN,
+        gap_low=low,
+        gap_high=high,
         method=method,
-        accuracy=float(right),
+        accuracy=float(accuracy(new.y, new.label)),
         accuracy_low=float(right_low),
         accuracy_high=float(right_high),
-        balanced_accuracy=float(balanced_accuracy(test.y, test.label)),
-        classes=len(test.classes),
-        majority_class=majority,
+        balanced_accuracy=float(balanced_accuracy(new.y, new.label)),
+        classes=len(new.classes),
+        majority_class=often,
         majority_share=share,
         majority_p=majority_p,
-        duplicates=-1 if seen is None else int(seen.sum()),
+        duplicates=-1 if copied is None else int(copied.sum()),
         conflicts=conflicts,
         unseen=float(unseen[0]),
         unseen_low=unseen[1],
         unseen_high=unseen[2],
         log_loss=loss,
         log_loss_prior=prior_loss,
-        relabelled=relabelled,
+        relabelled=best,
+        **_looks(new, len(parts["test"])),
     )
 
 
-def _refuse_same(train: Predictions, test: Predictions) -> None:
-    asked = f"{ASKED} between training and test data"
-    instead = "predictions on data that the model was not trained on"
-    if train is test:
-        raise Refused(asked, "the same predictions twice", instead)
-    if len(train) != len(test):
-        return
-    if train.row is not None and test.row is not None:
-        same = np.array_equal(np.sort(train.row), np.sort(test.row))
-    else:
-        same = np.array_equal(train.y, test.y) and np.array_equal(train.label, test.label) and len(train) >= 30
-    if same:
-        raise Refused(asked, f"the same {len(test)} rows twice", instead)
+def _admit(parts: Mapping[str, Sequence[Predictions]]) -> None:
+    test = parts["test"][0]
+    if len(test.classes) < 2:
+        raise Refused(ASKED, f"one class, {test.classes[0]!r}", "predictions over at least two classes")
+    for name, tried in parts.items():
+        if len(tried) != len(parts["test"]):
+            given = f"{len(tried)} runs on {PARTS[name]} data and {len(parts['test'])} on test data"
+            raise Refused(ASKED, given, "as many for each part: one a training run, in the same order")
+        if tried[0].classes != test.classes:
+            given = (
+                f"classes {list(tried[0].classes)[:4]} in {PARTS[name]} and {list(test.classes)[:4]} in the test data"
+            )
+            raise Refused(ASKED, given, "predictions over the same classes in the same order")
+    for one, other in combinations(parts, 2):
+        refuse_same(f"{ASKED} between {PARTS[one]} and {PARTS[other]} data", parts[one][0], parts[other][0])
 
 
 def _index(test: Predictions, positive: int | str | None) -> int | None:
@@ -135,62 +145,41 @@ def _index(test: Predictions, positive: int | str | None) -> int | None:
     return positive_class(ASKED, test, positive)
 
 
-def _seen(train: Predictions, test: Predictions) -> tuple[np.ndarray | None, int]:
-    """(n,) which test rows stand in the training data, and how many of those have another label there."""
-    if train.row is None or test.row is None:
-        return None, -1
-    seen = np.isin(test.row, train.row)
-    if not seen.any():
-        return seen, 0
-    known = set(zip(train.row.tolist(), train.y.tolist()))
-    pairs = zip(test.row[seen].tolist(), test.y[seen].tolist())
-    return seen, sum(pair not in known for pair in pairs)
+def _values(sides: Mapping[str, Side]) -> dict[str, float]:
+    """The value of each run on each part, by the names of the predictions."""
+    return {f"{name}{i or ''}": v for name, s in sides.items() for i, v in enumerate(s.values)}
 
 
-def _majority(train: Predictions, test: Predictions) -> tuple[str, float, float]:
-    """The most frequent class in training, its share of the test data, and how often guessing it does as well."""
-    from scipy.stats import binom
-
-    top = int(np.bincount(train.y, minlength=len(train.classes)).argmax())
-    share = float(np.mean(test.y == top))
-    hits = int(np.sum(test.y == test.label))
-    return test.classes[top], share, float(binom.sf(hits - 1, len(test), share))
-
-
-def _log_losses(train: Predictions, test: Predictions) -> tuple[float, float]:
-    """The mean of -log P(true class): the model's, and that of the class shares in training."""
-    if test.proba is None:
-        return NAN, NAN
-    tiny = np.finfo(float).eps
-    prior = np.bincount(train.y, minlength=len(train.classes)) / len(train)
-    own = test.proba[np.arange(len(test)), test.y]
-    return tuple(float(-np.log(np.maximum(c, tiny)).mean()) for c in (own, prior[test.y]))  # type: ignore[return-value]
+def _numbers(sides: Mapping[str, Side]) -> dict[str, float | int | np.ndarray]:
+    found: dict[str, float | int | np.ndarray] = {}
+    for name in PARTS:
+        s = sides.get(name)
+        found[f"n_{name}"] = s.n if s else 0
+        found |= {name: float(s.value) if s else NAN, f"{name}_low": s.low if s else NAN}
+        found |= {f"{name}_high": s.high if s else NAN, f"runs_{name}": s.values if s else np.zeros(0)}
+    return found
 
 
-def _relabelled(test: Predictions) -> tuple[float, str]:
-    """When accuracy is far below chance: the accuracy under the best renaming of classes, and what to say of it."""
-    from scipy.optimize import linear_sum_assignment
-    from scipy.stats import binom
-
-    k, n = len(test.classes), len(test)
-    hits = int(np.sum(test.y == test.label))
-    if binom.cdf(hits, n, 1 / k) > 1e-6:
-        return NAN, ""
-    table = np.bincount(test.label * k + test.y, minlength=k * k).reshape(k, k)
-    answers, meant = linear_sum_assignment(-table)
-    best = float(table[answers, meant].sum() / n)
-    if best < max(0.5, table.sum(0).max() / n):
-        return best, ""
-    shifts = {int(s) for s in (meant - answers)[table.sum(1)[answers] > 0] % k}
-    how = f"adding {shifts.pop()} to every answer" if len(shifts) == 1 else "renaming the classes"
-    return best, (
-        f"accuracy {hits / n:.3f} on {n} rows is far below chance ({1 / k:.3g}), and {how} gives {best:.3f}: "
-        "the labels look shifted; compare the order of the classes in data and model"
-    )
+def _looks(test: Predictions, count: int) -> dict[str, int]:
+    """By the ledger, if one is kept: how often the test rows were scored, and by how many models but for the other runs
+    of this one."""
+    if ledger.opened() is None:
+        return {}
+    found = ledger.looks(rows_digest(test))
+    return {"looks": found.times, "looked_models": found.models - count + 1}
 
 
-def _warnings(train: Predictions, test: Predictions) -> tuple[str, ...]:
-    said = [*train.warnings, *test.warnings]
-    if train.row is None or test.row is None:
+def _warnings(parts: Mapping[str, Sequence[Predictions]], unseen: bool) -> tuple[str, ...]:
+    said = [w for tried in parts.values() for p in tried for w in p.warnings]
+    if "train" not in parts:
+        said.append("no training data: the gap, and copies of training rows among the test rows, cannot be told")
+    elif unseen:
         said.append("inputs were not kept, so that copies of training rows among the test rows cannot be seen")
+    for name, (p, *_) in parts.items():
+        if len(p) < FEW:
+            said.append(f"{len(p)} {PARTS[name]} rows: fewer than {FEW} settle nothing")
+        if (p.y == p.y[0]).all():
+            said.append(f"every {PARTS[name]} row is of the class {p.classes[p.y[0]]!r}")
+    if parts["test"][0].proba is None:
+        said.append("no probabilities, so that log loss is not measured: score= or proba= with them would do")
     return tuple(dict.fromkeys(said))

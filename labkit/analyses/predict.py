@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, probabilities, unchanged
+from labkit.analyses._predicted import noted
 from labkit.analyses._preflight import preflight
 from labkit.core.refused import Refused
 from labkit.data.split import Split
@@ -34,7 +35,7 @@ def predict(model: Classifier, data: Split, *, batch_size: int = DEFAULT_BATCH) 
     if len(bad):
         given = f"outputs that are NaN or infinite on {len(bad)} of {len(z)} rows (first: {bad[0]})"
         raise Refused(f"predict on {model.name}", given, "a model with finite outputs on every row")
-    return Predictions(
+    found = Predictions(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
         y=data.y,
@@ -44,6 +45,8 @@ def predict(model: Classifier, data: Split, *, batch_size: int = DEFAULT_BATCH) 
         groups=data.groups,
         row=row_hashes(x),
     )
+    noted("predict", found, {"accuracy": float(np.mean(found.label == found.y))})
+    return found
 
 
 def row_hashes(x: np.ndarray) -> np.ndarray:

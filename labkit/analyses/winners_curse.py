@@ -74,7 +74,7 @@ def winners_curse(
     chosen = int(signed.argmax())
     ties = int(np.isclose(values, values[chosen], rtol=0, atol=1e-12).sum())
     return WinnersCurse(
-        provenance=statement.provenance(),
+        provenance=statement.provenance({f"candidate {i}": {measures[0].name: v} for i, v in enumerate(values)}),
         warnings=_warnings(tried, ties),
         metric=measures[0].name,
         better=better,

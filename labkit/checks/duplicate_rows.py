@@ -26,7 +26,11 @@ def duplicate_rows(
     about = {"most": most, "conflict": conflict}
     criterion = f"at most {most:.3g} of test rows in training"
     if gap.duplicates < 0:
-        says = "inputs were not kept; predictions made by labkit.predict carry a hash of each"
+        says = (
+            "no training data were given"
+            if not gap.n_train
+            else "inputs were not kept; predictions made by labkit.predict carry a hash of each"
+        )
         return Finding(check="duplicate_rows", status="not_measured", says=says, criterion=criterion, thresholds=about)
     share = gap.duplicates / gap.n_test
     says = f"{gap.duplicates} of {gap.n_test} test rows ({share:.2%}) also stand in the training data."

@@ -28,8 +28,11 @@ def overfitting(
         f"{name} {number(gap.train)} in training (n = {gap.n_train}) and {number(gap.test)} in test (n = {gap.n_test}): "
         f"{number(drop, low, high)} worse in test."
     )
-    if gap.better == 0:
-        status: FindingStatus = "not_applicable"
+    if not gap.n_train:
+        status: FindingStatus = "not_measured"
+        says = f"not measured because no training data were given; {name} in test is {number(gap.test)} (n = {gap.n_test})."
+    elif gap.better == 0:
+        status = "not_applicable"
         says = f"{name} is neither better high nor low, so that its difference {number(gap.gap)} is no overfitting."
     elif n < least or np.isnan(low):
         status, says = "inconclusive", f"{says} Fewer than {least} rows in one of them settle nothing."

@@ -52,7 +52,7 @@ def delong(y: np.ndarray, first: np.ndarray, other: np.ndarray, level: float = 0
         return apart, low, high, 1.0
     half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
     p = float(2 * ndtr(-abs(apart) / np.sqrt(variance)))
-    return apart, max(apart - half, -1.0), min(apart + half, 1.0), p
+    return apart, float(max(apart - half, -1.0)), float(min(apart + half, 1.0)), p
 
 
 def welch(
@@ -74,7 +74,7 @@ def welch(
     if not np.isfinite(total) or np.isnan(estimate):
         return NAN, NAN, NAN
     if total <= 0:
-        return estimate, estimate, float(estimate <= above)
+        return float(estimate), float(estimate), float(estimate <= above)
     degrees = total**2 / (parts**2 / np.asarray(freedom, float)).sum()
-    half = float(stdtrit(degrees, 0.5 + level / 2)) * np.sqrt(total)
-    return estimate - half, estimate + half, float(stdtr(degrees, (above - estimate) / np.sqrt(total)))
+    half = float(stdtrit(degrees, 0.5 + level / 2) * np.sqrt(total))
+    return float(estimate) - half, float(estimate) + half, float(stdtr(degrees, (above - estimate) / np.sqrt(total)))

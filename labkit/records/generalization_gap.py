@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from labkit.core.record import Record
+import numpy as np
+
+from labkit.core.record import Dims, Record
+
+NAN = float("nan")
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneralizationGap(Record):
-    """One metric on training and on test data, and what could make the comparison lie. Intervals are at 95 %.
+    """One metric on training, validation and test data, and what could make the comparison lie. Intervals are at 95 %.
 
     Attributes:
         better: 1 when higher values of the metric are better, -1 when lower ones are, 0 when neither is.
-        train, test: the metric on each, with its interval.
+        n_train, n_validation, n_test: rows; 0 where the part was not given, and its values are nan.
+        train, validation, test: the metric on each, with its interval; with several training runs the mean over them.
+        runs_train, runs_validation, runs_test: (run,) the metric of each training run.
         gap: train minus test, with ``method``'s interval.
         accuracy, balanced_accuracy: on the test data.
         majority_class, majority_share: the most frequent class in training, and its share of the test data: what a
@@ -24,6 +35,8 @@ class GeneralizationGap(Record):
         unseen: the metric on the other test rows; nan when there is none or inputs were not kept.
         log_loss, log_loss_prior: of the model, and of the training data's class shares; nan without probabilities.
         relabelled: the accuracy under the best renaming of the classes, when accuracy is far below chance; else nan.
+        looks, looked_models: how often the test rows were scored until now, and by how many different models, by the
+            ledger that was kept; -1 without one.
     """
 
     metric: str
@@ -56,6 +69,15 @@ class GeneralizationGap(Record):
     log_loss: float
     log_loss_prior: float
     relabelled: float
+    n_validation: int = 0
+    validation: float = NAN
+    validation_low: float = NAN
+    validation_high: float = NAN
+    runs_train: Annotated[np.ndarray, Dims("trained")] = field(default_factory=_none)
+    runs_validation: Annotated[np.ndarray, Dims("validated")] = field(default_factory=_none)
+    runs_test: Annotated[np.ndarray, Dims("run")] = field(default_factory=_none)
+    looks: int = -1
+    looked_models: int = -1
 
     @property
     def drop(self) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""How a generalization gap looks: training beside test, with the score of a constant answer."""
+"""How a generalization gap looks: training, validation and test data, with the score of a constant answer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, MARKERS, base, errors
 
 
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
 def _values(record: GeneralizationGap) -> list[tuple[str, int, float, float, float]]:
+    """Each part that was measured: what it is, n, value and interval."""
     values = [
-        ("training", record.n_train, record.train, record.train_low, record.train_high),
-        ("test", record.n_test, record.test, record.test_low, record.test_high),
+        (word, getattr(record, f"n_{name}"), *(getattr(record, name + end) for end in ("", "_low", "_high")))
+        for name, word in PARTS.items()
+        if getattr(record, f"n_{name}")
     ]
     if record.duplicates > 0 and not np.isnan(record.unseen):
         n = record.n_test - record.duplicates
@@ -24,12 +29,24 @@ def _values(record: GeneralizationGap) -> list[tuple[str, int, float, float, flo
 
 
 def figure(record: GeneralizationGap) -> go.Figure:
-    """Estimate and 95 % interval on training and test data; for accuracy the majority's share as a dotted line."""
+    """Estimate and 95 % interval on each part of the data, with several training runs each of them as a small mark; for
+    accuracy the majority's share as a dotted line."""
     values = _values(record)
-    result = base(
-        f"{spoken(record.metric)} on training and test data", x=spoken(record.metric), height=130 + 50 * len(values)
-    )
-    for i, (_, _, value, low, high) in enumerate(values):
+    parts = [name for name, *_ in values if name in PARTS.values()]
+    heading = f"{spoken(record.metric)} on {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]} data"
+    runs = len(record.runs_test)
+    heading += f", mean of {runs} training runs" if runs > 1 else ""
+    result = base(heading, x=spoken(record.metric), height=130 + 50 * len(values))
+    each = {word: getattr(record, f"runs_{name}") for name, word in PARTS.items()} if runs > 1 else {}
+    for i, (word, _, value, low, high) in enumerate(values):
+        if word in each:
+            result.add_scatter(
+                x=each[word],
+                y=np.full(runs, i + 0.22),
+                mode="markers",
+                marker={"size": 5, "color": COLOURS[6], "symbol": "circle-open"},
+                showlegend=False,
+            )
         result.add_scatter(
             x=[value],
             y=[i],
@@ -39,7 +56,7 @@ def figure(record: GeneralizationGap) -> go.Figure:
             showlegend=False,
         )
     marks = [record.majority_share] if record.metric == "accuracy" else []
-    result.update_xaxes(range=span([row[2:] for row in values], marks))
+    result.update_xaxes(range=span([row[2:] for row in values], marks, *each.values()))
     result.update_yaxes(
         tickvals=list(range(len(values))),
         ticktext=[f"{name} (n = {n})" for name, n, *_ in values],
@@ -62,26 +79,35 @@ def figure(record: GeneralizationGap) -> go.Figure:
 
 
 def rows(record: GeneralizationGap) -> pd.DataFrame:
-    """Training, test and gap, one a row, with n and interval."""
-    values = [*_values(record), ("gap", record.n_train + record.n_test, record.gap, record.gap_low, record.gap_high)]
+    """Training, validation, test and gap, one a row, with n and interval."""
+    values = _values(record)
+    if record.n_train:
+        values.append(("gap", record.n_train + record.n_test, record.gap, record.gap_low, record.gap_high))
     table = pd.DataFrame(values, columns=["data", "n", "value", "low", "high"])
     table.insert(0, "metric", record.metric)
     return table
 
 
 def says(record: GeneralizationGap) -> str:
-    """Both values, the gap with its interval, and whether that is overfitting or may be chance."""
+    """The values, the gap with its interval, and whether that is overfitting or may be chance."""
+    name = spoken(record.metric)
+    told = [
+        f"{number(value, low, high)} on {n} {word} rows"
+        for word, n, value, low, high in _values(record)[: _parts(record)]
+    ]
+    runs = f" (mean of {len(record.runs_test)} training runs)" if len(record.runs_test) > 1 else ""
+    known = f"{name[:1].upper()}{name[1:]}{runs} is {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}; "
+    if not record.n_train:
+        return f"{known}the gap is not measured because no training data were given."
     drop, low, high = record.drop
     if record.better == 0:
-        told = f"they differ by {number(record.gap, record.gap_low, record.gap_high)}"
-    elif low > 0:
-        told = f"the test value is worse by {number(drop, low, high)}"
-    elif high < 0:
-        told = f"the test value is better by {number(-drop, -high, -low)}"
-    else:
-        told = f"no gap is shown: {number(drop, low, high)} worse in test"
-    name = spoken(record.metric)
-    return (
-        f"{name[:1].upper()}{name[1:]} is {number(record.train, record.train_low, record.train_high)} on {record.n_train} "
-        f"training rows and {number(record.test, record.test_low, record.test_high)} on {record.n_test} test rows; {told}."
-    )
+        return f"{known}they differ by {number(record.gap, record.gap_low, record.gap_high)}."
+    if low > 0:
+        return f"{known}the test value is worse by {number(drop, low, high)}."
+    if high < 0:
+        return f"{known}the test value is better by {number(-drop, -high, -low)}."
+    return f"{known}no gap is shown: {number(drop, low, high)} worse in test."
+
+
+def _parts(record: GeneralizationGap) -> int:
+    return sum(bool(getattr(record, f"n_{name}")) for name in PARTS)
