@@ -213,6 +213,15 @@ def test_choosing_among_many_attacks_flatters_none() -> None:
     assert covered >= 52 and flattered > 20
 
 
+def test_an_attack_is_not_chosen_on_the_rows_on_which_it_is_stated(people, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(verdict, "choose", lambda score, member, fpr: seen.append((score, member)) or 1)
+    found = lk.membership_inference(remembers(people), people, ["loss", "label_only"], shadows=0, rows=300, fpr=0.5)
+    assert found.chosen == 1 and np.array_equal(seen[0][0], found.score[:, ~found.stated])
+    assert np.array_equal(seen[0][1], found.member[~found.stated]) and found.members == found.others == 75
+    assert found.area() == found._area(found.score[1, found.stated], found.member[found.stated], 0.95)
+
+
 def test_membership_dealt_at_random_gives_p_values_that_are_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "DRAWS", 99)
     member = np.arange(80) < 40

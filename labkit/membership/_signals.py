@@ -25,11 +25,13 @@ class Population:
 def margin(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(..., n) log p / (1 - p) of the label's probability p, of (..., n, classes) logits: the label's logit less the
     log-sum-exp of the others, which keeps its digits where p is all but 0 or 1."""
+    if logits.ndim > 2:  # one model after another: all at once would take several times their memory
+        return np.stack([margin(own, y) for own in logits])
     z = np.asarray(logits, np.float64)
-    own = np.take_along_axis(z, np.broadcast_to(y[..., None], (*z.shape[:-1], 1)), -1)[..., 0]
-    others = np.where(np.arange(z.shape[-1]) == y[..., None], -np.inf, z)
-    top = others.max(-1)
-    return np.asarray(own - top - np.log(np.exp(others - top[..., None]).sum(-1)))
+    own = z[np.arange(len(z)), y]
+    others = np.where(np.arange(z.shape[1]) == y[:, None], -np.inf, z)
+    top = others.max(1)
+    return np.asarray(own - top - np.log(np.exp(others - top[:, None]).sum(1)))
 
 
 def likelihood(logits: np.ndarray, y: np.ndarray) -> np.ndarray:

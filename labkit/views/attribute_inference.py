@@ -75,8 +75,8 @@ def rows(record: AttributeInference) -> pd.DataFrame:
     for side, name in SIDES:
         value, (low, high) = record.right(side)
         n = int((record.member == side).sum())
-        parts = {"n": [n] * len(value), "right": value, "low": low, "high": high}
-        table |= {f"{name}: {k}": list(v) for k, v in parts.items()}
+        parts = {"n": np.full(len(value), n), "right": value, "low": low, "high": high}
+        table |= {f"{name}: {k}": v.tolist() for k, v in parts.items()}
     for name, estimate in (
         ("above other columns", record.above),
         ("less other people", record.leak),
