@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit.records.attack import in_words
-from labkit.report import people, wording
+from labkit.report import people, remembering, wording
 from labkit.report.evidence import Outcome
 from labkit.report.people import of_100
 
@@ -187,6 +187,7 @@ _TELL: dict[str, Callable[[str, Any], list[tuple[int, str]]]] = {
     "sandwich": _sandwich,
     "natural_shifts": _shifts,
     **people.TELL,
+    **remembering.TELL,
 }
 
 
