@@ -57,10 +57,10 @@ def judged(rng: np.random.Generator, error: np.ndarray, seeds: int, rows: int) -
 
 
 def test_exponent_and_extrapolated_error_are_covered() -> None:
-    """At 95 % over 60 curves, and the ratio of foretold to measured errors covers 1; 200 were looked at for each of three
+    """At 95 % over 40 curves, and the ratio of foretold to measured errors covers 1; 200 were looked at for each of three
     laws when this was written: exponents in 94 to 99 of 100, errors at four times the rows in 95 to 99."""
     covered = {"exponent": 0, "further": 0, "held out": 0}
-    for world in range(60):
+    for world in range(40):
         rng = np.random.default_rng(world)
         wrong = judged(rng, 1.5 * N**-0.4 + 0.03, 5, 400)
         values, of_a_row = wrong.mean(2), wrong.mean(1)
@@ -75,7 +75,7 @@ def test_exponent_and_extrapolated_error_are_covered() -> None:
         ratio = np.log(np.maximum(firsts(N[6:]), 1e-3) / np.maximum(drawn[:, 6:], 1e-3)).mean(1)
         low, high = resampling.bias_corrected(ratio, float(np.log(first(N[6:]) / mean[6:]).mean()))
         covered["held out"] += low <= 0 <= high
-    assert all(53 <= count <= 60 for count in covered.values()), covered
+    assert all(34 <= count <= 40 for count in covered.values()), covered
 
 
 class TestNoise:
@@ -94,12 +94,12 @@ class TestNoise:
         rng = np.random.default_rng(0)
         wrong = judged(rng, np.array([0.3, 0.1]), 30, 500)
         values, of_a_row = wrong.mean(2), wrong.mean(1)
-        drawn = deviations(values, of_a_row, 20_000, rng, together=False)
+        drawn = deviations(values, of_a_row, 8_000, rng, together=False)
         rows = np.cov(of_a_row, ddof=0) / 500
         seeds = np.diag(values.var(1, ddof=1) / 30) * 29 / 27  # Student's variance
-        assert np.allclose(np.cov(drawn.T), rows + seeds, rtol=0.06, atol=2e-6)
-        together = deviations(values, None, 20_000, rng, together=True)
-        assert np.allclose(np.cov(together.T), np.cov(values) / 30 * 29 / 27, rtol=0.1, atol=2e-6)
+        assert np.allclose(np.cov(drawn.T), rows + seeds, rtol=0.1, atol=4e-6)
+        together = deviations(values, None, 8_000, rng, together=True)
+        assert np.allclose(np.cov(together.T), np.cov(values) / 30 * 29 / 27, rtol=0.1, atol=4e-6)
 
     def test_a_hump_stands_above_both_sides(self):
         assert np.allclose(humps(np.array([3.0, 1, 2, 5, 4, 2, 6])), [0, 0, 0, 3, 2, 0, 0])
@@ -115,7 +115,9 @@ class TestNoise:
             assert not (humps(found) > 1e-12).any()
             assert ((values - found) ** 2).sum() <= ((values - grid) ** 2).sum(1).min() + 1e-12
 
-    @pytest.mark.parametrize("shape", [np.linspace(0.5, 0.1, 9), 0.2 + 0.05 * np.linspace(-2, 1.5, 9) ** 2, np.full(9, 0.2)])
+    @pytest.mark.parametrize(
+        "shape", [np.linspace(0.5, 0.1, 9), 0.2 + 0.05 * np.linspace(-2, 1.5, 9) ** 2, np.full(9, 0.2)]
+    )
     def test_noise_alone_is_seldom_called_a_peak(self, shape):
         alarms = 0
         for world in range(150):

@@ -18,8 +18,5 @@ def more_data_would_help(record: LearningCurve) -> Finding:
         return Finding(check=name, status="not_measured", says=says, n=record.n)
     by, low, high = record.law.doubled
     shown = "would lower" if low > 0 else "may or may not lower"
-    says = (
-        f"Twice the {record.point[-1]:,} rows {shown} the test error of {now} by {number(by, low, high, digits=3)}; its "
-        f"floor by the law is {number(*record.law.c, digits=3)}."
-    )
+    says = f"Twice the {record.point[-1]:,} rows {shown} the test error of {now} by {number(by, low, high, digits=3)}."
     return Finding(check=name, status="info", says=says, estimate=by, low=low, high=high, n=record.n)

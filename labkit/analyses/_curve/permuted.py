@@ -14,6 +14,8 @@ from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
 
 DRAWS = 2000
+# Scores that differ by less are one score, rounded.
+SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def of_scores(score: np.ndarray, chance: float) -> Control:
     from scipy.special import stdtr
 
     above, spread = float(score.mean()) - chance, float(score.std(ddof=1) / np.sqrt(len(score)))
-    p = float(stdtr(len(score) - 1, -above / spread)) if spread > 0 else float(above <= 1e-9)
+    p = float(stdtr(len(score) - 1, -above / spread)) if spread > SAME else float(above <= SAME)
     return _stated(score, chance, p, "Student's test of the scores' mean against chance, one-sided")
 
 
