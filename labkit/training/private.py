@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from labkit.core.refused import Refused
 from labkit.models.device import pick
 from labkit.training.costs import Costs
 from labkit.training.fitting import as_tensor
+from labkit.training.loop import epoch_seed
 from labkit.training.many import Fit, Many
 from labkit.training.row_gradients import Clipped, Weights, clipped
 
 ASKED = "private training"
+# Orders of Renyi's divergence at which spending is counted: each bounds it, and more of them hardly better.
+ORDERS = (1.1, 1.25, 1.5, 1.75, 2.5, 3.5, 4.5, *range(2, 64), 80, 96, 128, 192, 256, 512)
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ def fit_private(
     return PrivateModels(many, epsilon, private.delta, noise, private.clip, rate, steps, run.cut / max(1, run.drawn))
 
 
+@cache
 def _noise(private: Private, rate: float, steps: int) -> tuple[float, float]:
     """The least noise that keeps the promise, in units of the clipping norm, and what it promises exactly."""
     try:
@@ -139,13 +144,13 @@ def _noise(private: Private, rate: float, steps: int) -> tuple[float, float]:
         raise Refused(ASKED, "Opacus, which counts what is spent, is not installed", instead) from None
     goal = {"target_epsilon": private.epsilon, "target_delta": private.delta, "sample_rate": rate, "steps": steps}
     try:
-        noise = get_noise_multiplier(**goal, accountant="rdp", epsilon_tolerance=private.epsilon / 100)
+        noise = get_noise_multiplier(**goal, accountant="rdp", epsilon_tolerance=private.epsilon / 100, alphas=ORDERS)
     except ValueError as error:
         given = f"epsilon {private.epsilon:g} over {steps} steps of {rate:.3g} of the rows: {error}"
         raise Refused(ASKED, given, "a larger epsilon, more rows, or fewer epochs") from None
     accountant = RDPAccountant()
     accountant.history = [(noise, rate, steps)]
-    return float(noise), float(accountant.get_epsilon(delta=private.delta))
+    return float(noise), float(accountant.get_epsilon(delta=private.delta, alphas=ORDERS))
 
 
 def _fresh(make: Callable[[int], nn.Module], seed: int, where: torch.device) -> nn.Module:
@@ -175,7 +180,8 @@ class _Run:
         self, modules: Sequence[nn.Module], seeds: Sequence[int], x: Tensor, y: Tensor, allowed: Tensor
     ) -> Weights:
         """Train a stack; (models, ...) weights and buffers."""
-        chances = [torch.Generator(x.device).manual_seed(seed) for seed in seeds]
+        # not the draws that the weights came from
+        chances = [torch.Generator(x.device).manual_seed(epoch_seed(seed, 0, 1)) for seed in seeds]
         weights = {
             k: torch.stack([m.get_parameter(k).detach() for m in modules]).requires_grad_()
             for k, _ in self.pattern.named_parameters()
