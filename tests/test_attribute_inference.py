@@ -145,6 +145,15 @@ def test_a_number_is_guessed_to_a_band(data: lk.data.Dataset) -> None:
     assert np.array_equal(code(tried), [0, 1, 2]) and set(code(data.test.x[:, 3])) == {0, 1, 2}
 
 
+@pytest.mark.parametrize(("most", "named"), [(0, ("at most 0", "above 0")), (9, ("at most 8", "above 8"))])
+def test_a_number_that_most_people_share(data: lk.data.Dataset, most: int, named: tuple[str, ...]) -> None:
+    column = np.where(np.arange(1400) % 5, most, np.arange(1400) // 5 % 10)
+    x = np.where(np.arange(4) == 3, column[:, None], data.test.x).astype(np.float32)
+    tried, found, code = import_module("labkit.analyses.attribute_inference")._values(replace(data.test, x=x), 3, 4)
+    assert found == named and np.array_equal(code(tried), [0, 1])
+    assert np.array_equal(code(column), column > (0 if most == 0 else 8))
+
+
 def test_views(data: lk.data.Dataset) -> None:
     found = lk.attribute_inference(model(data.train), data, 1, rows=300)
     assert "trained on" in svg(lk.figure(found), name="a") and len(lk.rows(found)) == 4

@@ -117,7 +117,8 @@ def _values(known: Split, column: int, bands: int) -> tuple[np.ndarray, tuple[st
 
         return tried, tuple(named), code
     edges = np.unique(np.quantile(seen, np.arange(1, bands) / bands, method="inverted_cdf"))
-    edges = edges[edges < seen.max()]
+    # where most people share the greatest value, there are two bands: it, and all below
+    edges = edges[edges < values[-1]] if edges[0] < values[-1] else values[-2:-1]
     band = np.searchsorted(edges, seen, side="left")
     middle = np.array([np.quantile(seen[band == b], 0.5, method="inverted_cdf") for b in range(len(edges) + 1)])
     ends = [f"at most {edges[0]:g}", *(f"above {a:g} to {b:g}" for a, b in pairwise(edges)), f"above {edges[-1]:g}"]

@@ -27,7 +27,7 @@ def blind(rows: Split, member: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     fold = _folds(member, seed)
-    values = _values(rows)
+    values = _values(rows, seed)
     few = _directions(values, seed)
     odd = _unlikely(few, rows.y, fold)
     label = np.eye(len(rows.classes))[rows.y]
@@ -42,9 +42,9 @@ def blind(rows: Split, member: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _values(rows: Split) -> Any:
+def _values(rows: Split, seed: int) -> Any:
     """(n, width) inputs as numbers; words as counts in a sparse matrix, since few of them stand in one text."""
-    from scipy.sparse import csr_matrix, hstack
+    from scipy.sparse import csr_matrix
 
     schema = rows.schema
     if schema.modality not in ("text", "image+text"):
@@ -55,7 +55,9 @@ def _values(rows: Split) -> Any:
     shape = len(words), len(schema.vocabulary)
     counts = csr_matrix((np.ones(len(row)), (row, words[row, place])), shape=shape)
     counts.data = np.log1p(counts.data)
-    return hstack([csr_matrix(rows.x[:, : schema.pixels].astype(float)), counts]).tocsr() if schema.pixels else counts
+    if not schema.pixels:
+        return counts
+    return _beside(counts, _directions(rows.x[:, : schema.pixels].astype(float), seed))
 
 
 def _directions(values: Any, seed: int) -> np.ndarray:

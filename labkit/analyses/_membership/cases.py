@@ -70,7 +70,8 @@ def of_model(
             run.warn(f"{shadows} shadow models make a weak attack, one with {ENOUGH} or more may recognize more rows")
     with unchanged(model):
         answers = [_finite(model, logits(run, model, part.x)) for part in parts]
-    fresh = [training.untrained(model, learner, part, seed) for part in parts]
+    copy = training.untrained(model, learner, pool, seed)
+    fresh = [logits(run, copy, part.x, "asking an untrained copy") for part in parts]
     offered, control = (
         {"logits": z[0], "label": z[0].argmax(1), "y": pool.y}
         | ({} if made is None else _outsider(made, z[1], population))

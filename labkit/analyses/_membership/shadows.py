@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from labkit.core.refused import Refused
 from labkit.core.resampling import stream
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
-from labkit.training.learners import Learner, learner
+from labkit.training.learners import Learner, forget, learner
 from labkit.training.many import Fit, Many, fit_many
-
-BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +63,13 @@ def train_shadows(
     return Shadows(many.logits(rows.x), many.logits(population.x), inside, chosen, many)
 
 
-def untrained(model: Classifier, given: Any, rows: Split, seed: int) -> np.ndarray:
-    """(n, classes) logits of the model with fresh weights; of an untrained learner where it cannot be had anew."""
-    try:
-        make = learner("own", rows, model).make
-    except Refused:
-        make = learner(given, rows, model).make
-    with torch.random.fork_rng(), torch.no_grad():
+def untrained(model: Classifier, given: Any, rows: Split, seed: int) -> Classifier:
+    """The model with fresh weights; an untrained learner where it has none that could be drawn anew."""
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fresh: nn.Module = make(seed).to(model.device).eval()
-        parts = [fresh(model.tensor(rows.x[i : i + BATCH])).float().cpu() for i in range(0, len(rows), BATCH)]
-    return torch.cat(parts).numpy()
+        if not any(p.is_floating_point() for p in model.module.parameters()):
+            made = learner(given, rows, model).make(seed).to(model.device).eval()
+            return Classifier(made, model.classes, name=f"an untrained copy of {model.name}")
+        module = copy.deepcopy(model.module)
+        forget(module)
+        return replace(model, module=module, name=f"an untrained copy of {model.name}")
