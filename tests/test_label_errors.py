@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import labkit as lk
-from labkit.analyses._confident import confident, planted, rates
+from labkit.analyses._confident import confident, floor, planted, rates
 from labkit.checks.labels_clean import labels_clean
 from labkit.core.refused import Refused
 from labkit.data.schema import Feature, Schema
@@ -77,6 +77,20 @@ def test_the_rate_of_a_perfect_learner_is_the_noise_and_its_interval_covers() ->
     assert 184 <= held <= 198, "93 to 97 %, with room for 200 runs"
 
 
+def test_the_floor_is_the_noise_and_not_the_hardness() -> None:
+    generator, held = np.random.default_rng(4), 0
+    for run in range(20):
+        logits = generator.normal(scale=2.5, size=800)
+        truth = generator.random(800) < 1 / (1 + np.exp(-logits))
+        noise = 0.1 * (run % 2)
+        y = (truth ^ (generator.random(800) < noise)).astype(int)
+        # the learner believes in itself too much
+        proba = 1 / (1 + np.exp(-1.7 * logits))
+        _, low, high = floor(np.column_stack([1 - proba, proba]), y)
+        held += low <= noise <= high
+    assert held >= 17, "95 % of 20 runs, with room"
+
+
 def test_counts_of_several_bootstrap_draws_are_rated_one_by_one() -> None:
     cells = np.random.default_rng(0).integers(1, 30, (5, 3, 4))
     assert rates(cells) == pytest.approx([float(rates(c[None])[0]) for c in cells])
@@ -101,13 +115,15 @@ def test_flipped_labels_are_found_with_their_class(digits: Dataset, noisy) -> No
     assert wrong[named[:50]].mean() > 0.95, "the most suspicious first"
     hit = named[wrong[named]]
     assert (record.suggested[wrong[named]] == digits.train.y[hit]).mean() > 0.9
-    assert record.sure[1] <= wrong.mean() <= record.sure[2] and record.rate[1] <= wrong.mean() <= record.rate[2] + 0.03
+    assert (
+        record.floor[1] <= wrong.mean() <= record.floor[2] and record.rate[1] <= wrong.mean() <= record.rate[2] + 0.03
+    )
     assert record.expected[1] <= wrong[named].mean() <= record.expected[2] + 1e-9
     assert labels_clean(record).status == "does_not_meet"
 
 
 def test_a_clean_twin_names_few_and_says_so(clean) -> None:
-    assert len(clean.row) < 0.02 * clean.n and clean.sure[0] < 0.02 and clean.recall[0] > 0.6
+    assert len(clean.row) < 0.02 * clean.n and clean.floor[2] < 0.02 and clean.recall[0] > 0.6
     assert labels_clean(clean).status == "meets"
     assert f"{len(clean.row)} of 1,297 labels are suspected" in lk.says(clean)
 

@@ -10,6 +10,9 @@ from labkit.core import resampling
 from labkit.core.intervals import clopper_pearson
 
 DRAWS = 1000
+# Floors that are tried, and the 95 % point of chi-square with one degree of freedom.
+GRID = np.linspace(0, 0.6, 121)
+CHI_SQUARE = 3.841458820694124
 Ends = tuple[float, float, float]
 
 
@@ -89,3 +92,38 @@ def exact(hits: int, n: int) -> Ends:
     """A share with its exact interval; nan out of nothing."""
     low, high = clopper_pearson(hits, n)
     return (hits / n if n else float("nan")), float(low), float(high)
+
+
+def floor(proba: np.ndarray, y: np.ndarray) -> Ends:
+    """The share of labels that differ from the answer however sure the learner is, and its 95 % profile interval.
+
+    Hard examples get rarer as a learner gets surer, wrong labels do not. The chance of a difference is taken as f + (1 -
+    f) s(a - b u), with u the log odds of the answer and s logistic: f is what psychometrics calls the lapse rate (Wichmann
+    and Hill, 2001, doi 10.3758/BF03194544). Whatever the learner's own scale, a and b allow for it.
+    """
+    from scipy.special import logit
+
+    sure = np.clip(proba.max(1), 1e-6, 1 - 1e-6)
+    u, differs = logit(sure), proba.argmax(1) != y
+    u = (u - u.mean()) / (u.std() or 1.0)
+    start, found = np.array([-1.0, 1.0]), np.empty(len(GRID))
+    for i, f in enumerate(GRID):
+        found[i], start = _fitted(u, differs, f, start)
+    inside = GRID[2 * (found.max() - found) <= CHI_SQUARE]
+    return float(GRID[found.argmax()]), float(inside.min()), float(inside.max())
+
+
+def _fitted(u: np.ndarray, differs: np.ndarray, f: float, start: np.ndarray) -> tuple[float, np.ndarray]:
+    """The greatest log likelihood for one floor, and where it is; a surer answer is never taken to differ more often."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        s = expit(at[0] - at[1] * u)
+        chance = np.clip(f + (1 - f) * s, 1e-9, 1 - 1e-9)
+        slope = (1 - f) * s * (1 - s) * np.where(differs, 1 / chance, -1 / (1 - chance))
+        value = np.where(differs, np.log(chance), np.log1p(-chance)).sum()
+        return -float(value), -np.array([slope.sum(), -(slope * u).sum()])
+
+    done = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-20, 20), (0, 20)])
+    return -float(done.fun), np.asarray(done.x)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses import _examples
-from labkit.analyses._confident import Confident, confident, exact, planted
+from labkit.analyses._confident import Confident, confident, exact, floor, planted
 from labkit.analyses._groups.probes import dealt_folds
 from labkit.analyses._guard import Run, probabilities
 from labkit.core import resampling
@@ -48,7 +48,7 @@ def label_errors(
 
     A learner that is unsure by the nature of the task doubts many right labels. So labels are made wrong on purpose, at
     the rate estimated and in its directions, the learner is trained anew, and it is told how many of them are named; and
-    labels are counted apart where the learner is surest.
+    it is estimated how many labels would differ from the answer however sure the learner were.
 
     Args:
         data: a Split, a Dataset (its training part is looked at), or predictions with probabilities for rows that the
@@ -86,8 +86,8 @@ def label_errors(
     order = np.flatnonzero(found.named)
     order = order[np.argsort(found.margin[order], kind="stable")]
     sure, n_sure = _surest(proba, y)
-    trial = _trial(found, answers, y, seed)
-    frequent = [min(1.0, r * s * len(y) / max(len(order), 1)) for r, s in zip(trial["recall"], sure)]
+    trial, lowest = _trial(found, answers, y, seed), floor(proba, y)
+    frequent = [min(1.0, r * s * len(y) / max(len(order), 1)) for r, s in zip(trial["recall"], lowest)]
     shown = chosen[order[:show]]
     return LabelErrors(
         provenance=run.provenance(),
@@ -103,6 +103,7 @@ def label_errors(
         rate=found.interval(resampling.stream(seed, ASKED, "rate")),
         sure=sure,
         n_sure=n_sure,
+        floor=lowest,
         refitted=split is not None,
         expected=(frequent[0], frequent[1], frequent[2]),
         row=chosen[order],

@@ -26,11 +26,13 @@ class LabelErrors(Record):
         rate: the estimated share of wrong labels (1 less the trace of the calibrated joint); the interval is over rows.
             Ambiguous examples count as wrong.
         sure: the share of labels that differ from the answer among the tenth of rows that the learner is surest of, on
-            ``n_sure`` rows (exact): of ambiguous examples there are the fewest.
+            ``n_sure`` rows (exact).
+        floor: the share of labels that would differ from the answer however sure the learner were (``analyses._confident``:
+            a lapse rate, profile interval): wrong labels do, hard examples do not.
         planted: labels made wrong on purpose, beside those that may be. recall: the share of them that is named then.
         precision: the share of the newly named that are planted ones, both exact. refitted: whether the learner was
             trained on the planted labels.
-        expected: the share of the named that are wrong labels where errors are as frequent as among the surest and as
+        expected: the share of the named that are wrong labels where errors are as frequent as the floor says and as
             easily found as those planted; its ends are those of both intervals together.
         row: numbers of the named, the most suspicious first. given, suggested: their label and the class suggested.
         margin: probability of the label given less that of the best other class, -1 to 1.
@@ -48,6 +50,7 @@ class LabelErrors(Record):
     rate: Ends
     sure: Ends
     n_sure: int
+    floor: Ends
     planted: int
     recall: Ends
     precision: Ends

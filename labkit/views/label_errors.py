@@ -25,7 +25,7 @@ def figure(record: LabelErrors) -> go.Figure:
     lines = [tiles[i : i + ACROSS] for i in range(0, len(tiles), ACROSS)]
     expected = number(*record.expected)
     title = (
-        f"{len(record.row)} of {record.n:,} labels suspected, expected right of these {expected}; label: suggestion?"
+        f"{len(record.row)} of {record.n:,} labels suspected, expected wrong of these {expected}; label: suggestion?"
     )
     return gallery(title, lines, across=ACROSS)
 
@@ -35,11 +35,12 @@ def estimates(record: LabelErrors) -> go.Figure:
     named = {
         f"labels estimated wrong (n = {record.n:,})": record.rate,
         f"labels unlike the answer where it is surest (n = {record.n_sure:,})": record.sure,
+        "labels unlike the answer however sure it were": record.floor,
         f"planted errors that are named (n = {record.planted:,})": record.recall,
         "planted ones among the newly named": record.precision,
         f"wrong ones expected among the {len(record.row):,} named": record.expected,
     }
-    result = base(f"Suspected labels by {record.learner}, 95 % intervals", x="share", height=330)
+    result = base(f"Suspected labels by {record.learner}, 95 % intervals", x="share", height=360)
     value, low, high = np.array(list(named.values())).T
     result.add_scatter(
         x=value,
@@ -48,8 +49,8 @@ def estimates(record: LabelErrors) -> go.Figure:
         error_x=errors(value, low, high),
         marker={
             "size": 9,
-            "color": [COLOURS[0]] * 2 + [COLOURS[1]] * 3,
-            "symbol": [MARKERS[0]] * 2 + [MARKERS[1]] * 3,
+            "color": [COLOURS[0]] * 3 + [COLOURS[1]] * 3,
+            "symbol": [MARKERS[0]] * 3 + [MARKERS[1]] * 3,
         },
         text=[number(*ends) for ends in named.values()],
         hoverinfo="text",
@@ -78,7 +79,7 @@ def rows(record: LabelErrors) -> pd.DataFrame:
 
 def says(record: LabelErrors) -> str:
     """How many are suspected, what is estimated, and what the search finds of planted errors."""
-    surest = f"{share(*record.sure)} of the {record.n_sure:,} labels where the learner is surest differ from its answer"
+    surest = f"however sure the learner is, {share(*record.floor)} differ from its answer"
     anew = "trained anew" if record.refitted else "not trained anew"
     told = (
         f"{len(record.row)} of {record.n:,} labels are suspected by {record.learner} (right on {share(*record.accuracy)}); "

@@ -1,0 +1,1 @@
+"""What makes two parts of data unlike: single features, all together, classes."""
