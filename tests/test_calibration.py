@@ -84,6 +84,8 @@ def test_few_rows_are_inconclusive_and_say_so() -> None:
     assert told.status == "inconclusive" and "Too few rows" in told.says
     told = lk.check(lk.calibration(scored(20, 0), replicates=200), only=["calibrated"])[0]
     assert told.status == "inconclusive" and "settle nothing" in told.says
+    told = lk.check(lk.calibration(scored(3000, 0), replicates=150), only=["calibrated"])[0]
+    assert told.status == "inconclusive" and "150 draws cannot tell" in told.says
 
 
 def test_of_several_classes_it_is_the_answers_confidence(digits, mlp, tmp_path) -> None:

@@ -31,11 +31,14 @@ def calibrated(
         f"of which {number(record.miscalibration)} is miscalibration; "
         f"always answering the base rate gives {number(record.uncertainty)}."
     )
+    few = f" {record.replicates} draws cannot tell p below {alpha:g}." if (record.replicates + 1) * alpha <= 1 else ""
     if record.n < least:
         status: FindingStatus = "inconclusive"
         says += f" Fewer than {least} rows settle nothing."
     elif record.p < alpha:
         status = "does_not_meet"
+    elif few:
+        status, says = "inconclusive", says + few
     elif record.ece95 <= tolerance:
         status = "meets"
     else:
@@ -48,10 +51,10 @@ def calibrated(
     }
     yield Finding(status=status, says=says, estimate=record.ece, n=record.n, subject=record.event, **about)
     if record.by_class is not None:
-        yield _classes(record.by_class, tolerance, alpha, about)
+        yield _classes(record.by_class, tolerance, alpha, few, about)
 
 
-def _classes(found: CalibrationByClass, tolerance: float, alpha: float, about: dict[str, Any]) -> Finding:
+def _classes(found: CalibrationByClass, tolerance: float, alpha: float, few: str, about: dict[str, Any]) -> Finding:
     about = about | {"subject": "every class"}
     if not found.ranked.any():
         return Finding(status="not_measured", says=f"no class has {found.least} rows.", **about)
@@ -68,6 +71,8 @@ def _classes(found: CalibrationByClass, tolerance: float, alpha: float, about: d
         status: FindingStatus = "does_not_meet"
         names = [found.classes[i] for i in np.flatnonzero(beyond.any(0))]
         says += f" Beyond chance: {', '.join(names[:12])}{', and more' if len(names) > 12 else ''}."
+    elif few:
+        status, says = "inconclusive", says + few
     elif found.ece95[found.ranked].max() <= tolerance:
         status = "meets"
     else:

@@ -105,8 +105,8 @@ def test_g07_the_calibration_error_of_a_calibrated_model_is_within_its_null() ->
         s = generator.random(200)
         frame = pd.DataFrame({"y": (generator.random(200) < s).astype(int), "s": s})
         p = lk.Predictions.from_frame(frame, y="y", score="s", threshold=0.5)
-        statuses.append(told(lk.calibration(p, replicates=150, seed=seed), "calibrated").status)
-    assert statuses.count("does_not_meet") <= 5
+        statuses.append(told(lk.calibration(p, replicates=300, seed=seed), "calibrated").status)
+    assert statuses.count("does_not_meet") <= 2, "1 of 100 and what 40 runs add"
     frame["s"] = (s > 0.5) * 0.98 + 0.01
     p = lk.Predictions.from_frame(frame, y="y", score="s", threshold=0.5)
     assert told(lk.calibration(p, replicates=200), "calibrated").status == "does_not_meet"
