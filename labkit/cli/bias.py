@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DONE, NOT_MET = 0, 1
 
 
-def _listed(context: click.Context, option: click.Parameter, given: Iterable[str]) -> tuple[str, ...]:
+def listed(context: click.Context, option: click.Parameter, given: Iterable[str]) -> tuple[str, ...]:
     """Columns of a repeatable option, each of which may name several with commas between."""
     return tuple(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
 
@@ -30,14 +30,14 @@ def _listed(context: click.Context, option: click.Parameter, given: Iterable[str
 @click.option("--pred", help="The column of predicted labels.")
 @click.option("--score", help="The column with the probability of the positive answer; any number without --threshold.")
 @click.option("--threshold", type=float, help="The score from which an answer is positive.")
-@click.option("--by", multiple=True, required=True, callback=_listed, help="Columns of groups: sex,race; repeatable.")
+@click.option("--by", multiple=True, required=True, callback=listed, help="Columns of groups: sex,race; repeatable.")
 @click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
-@click.option("--given", multiple=True, callback=_listed, help="Columns that may rightly be taken into account.")
+@click.option("--given", multiple=True, callback=listed, help="Columns that may rightly be taken into account.")
 @click.option(
-    "--drop", multiple=True, callback=_listed, help="Columns that say nothing of people, such as identifiers."
+    "--drop", multiple=True, callback=listed, help="Columns that say nothing of people, such as identifiers."
 )
 @click.option(
-    "--harm", multiple=True, callback=_listed, help="What may go wrong: labkit list harms. Chooses the errors."
+    "--harm", multiple=True, callback=listed, help="What may go wrong: labkit list harms. Chooses the errors."
 )
 @click.option("--plan", help="A .toml file, or the name of one of labkit's own, instead of bias.")
 @click.option("--out", help="A folder for a whole report.")
