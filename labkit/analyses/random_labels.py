@@ -24,7 +24,7 @@ from labkit.training.many import Fit, fit_many
 
 ASKED = "random_labels"
 FITTED = 0.99
-FIT = Fit(epochs=80, rate=3e-3)
+FIT = Fit(epochs=50, rate=3e-3)
 
 
 def random_labels(
@@ -164,7 +164,7 @@ def _of_procedure(
     majority = float(np.bincount(judged).max() / len(judged))
     truly, y = runs(None)
     found: Control = control(runs, permutations, majority if chance is None else chance, generator)
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         ("share", "models", "train", "train_low", "train_high", "test", "test_low", "test_high", "steps", "epoch"),
         np.zeros(0),
     )

@@ -34,9 +34,9 @@ def two_parts(asked: str, data: Any, rows: int, test_rows: int, seed: int) -> Da
     return Dataset(data.name, _some(asked, train, rows, seed), _some(asked, test, test_rows, seed), data.card)
 
 
-def fewer(data: Dataset, chosen: Dataset) -> list[str]:
+def fewer(data: Any, chosen: Dataset) -> list[str]:
     """What was left out, in words."""
-    pairs = [("training", data.train, chosen.train), ("test", data.test, chosen.test)]
+    pairs = zip(("training", "test"), data, chosen)
     return [f"{len(b):,} of {len(a):,} {side} rows were drawn" for side, a, b in pairs if len(b) < len(a)]
 
 

@@ -65,12 +65,20 @@ def law_of(errors: Errors, role: np.ndarray) -> tuple[Law | None, str]:
     sizes = np.geomspace(fitted.n[0], reach * errors.n[-1], SIZES)
     value, low, high = _along(lasts(sizes), last(sizes))
     twice = errors.n[-1] * np.array([1, 2])
+    a, b, c = (_above(_estimate(getattr(lasts, name), float(getattr(last, name)))) for name in "abc")
     found = Law(
-        **{name: _above(_estimate(getattr(lasts, name), float(getattr(last, name)))) for name in "abc"},
-        **dict(zip(("predicted", "low", "high"), foretold)),
-        miss=tuple(float(np.exp(v)) for v in off),
+        a=a,
+        b=b,
+        c=c,
+        predicted=foretold[0],
+        low=foretold[1],
+        high=foretold[2],
+        miss=(float(np.exp(off[0])), float(np.exp(off[1])), float(np.exp(off[2]))),
         reach=reach,
-        **dict(zip(("size", "error", "error_low", "error_high"), (sizes, value, low, high))),
+        size=sizes,
+        error=value,
+        error_low=low,
+        error_high=high,
         doubled=_above(_estimate(-np.diff(lasts(twice))[:, 0], -float(np.diff(last(twice))[0]))),
     )
     ratio = f"{found.miss[0]:.2f} ({found.miss[1]:.2f} to {found.miss[2]:.2f}) times those measured"

@@ -142,27 +142,31 @@ def _least_squares(features: np.ndarray, target: np.ndarray, ridge: float) -> np
 
 def front(network: nn.Module) -> nn.Module:
     """What stands before the first dense layer of the small network: how it reads its inputs."""
-    parts = list(network)
-    return nn.Sequential(*parts[: _first_dense(parts)]).eval()
+    return nn.Sequential(*_read(network)[0])
 
 
 def of_width(split: Split) -> tuple[Callable[[int], Make], int]:
     """Width -> seed -> a net with one hidden layer of so many units, and how many numbers each unit brings."""
     network, classes = learner("network", split).make, len(split.classes)
-    inputs = list(network(0))[_first_dense(list(network(0)))].in_features
+    inputs = _read(network(0))[1].in_features
 
     def wide(width: int) -> Make:
         def make(seed: int) -> nn.Module:
             hidden = nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, classes)
-            return nn.Sequential(*front(network(seed)), *hidden)
+            return nn.Sequential(front(network(seed)), *hidden)
 
         return make
 
     return wide, inputs + 1 + classes
 
 
-def _first_dense(parts: Sequence[nn.Module]) -> int:
-    return next(i for i, part in enumerate(parts) if isinstance(part, nn.Linear))
+def _read(network: nn.Module) -> tuple[list[nn.Module], nn.Linear]:
+    """The layers before the first dense one, and that one."""
+    parts = list(network.children())
+    at = next(i for i, part in enumerate(parts) if isinstance(part, nn.Linear))
+    first = parts[at]
+    assert isinstance(first, nn.Linear)
+    return parts[:at], first
 
 
 def _flops(many: Many, task: Task) -> float:
@@ -191,5 +195,8 @@ def _wrong(many: Many, split: Split) -> np.ndarray:
 
 
 def _together(points: Sequence[Measured]) -> Measured:
-    arrays = ("train", "test", "of_a_row", "passes", "flops", "seconds")
-    return replace(points[0], **{name: np.concatenate([getattr(p, name) for p in points]) for name in arrays})
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(p, name) for p in points])
+
+    costs = joined("passes"), joined("flops"), joined("seconds")
+    return Measured(joined("train"), joined("test"), joined("of_a_row"), *costs, points[0].watts, points[0].energy)
