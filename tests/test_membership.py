@@ -15,7 +15,7 @@ from torch import nn
 import labkit as lk
 from labkit.analyses._membership import verdict
 from labkit.analyses._membership.rows import draw
-from labkit.analyses._membership.shadows import halves
+from labkit.analyses._membership.shadows import halves, train_shadows, untrained
 from labkit.core import intervals, method, registry, roc
 from labkit.data.schema import Feature, Schema
 from labkit.membership._signals import Population
@@ -299,6 +299,24 @@ def test_a_rule_that_remembers_nothing_is_not_accused(learned) -> None:
     assert "does_not_meet" not in statuses
 
 
+def test_shadow_models_have_seen_what_inside_says(people: lk.data.Dataset) -> None:
+    """On labels that are a toss of a coin only what was seen can be known."""
+    rows = table(120, 7, noise=1.0)
+    made = train_shadows("network", remembers(people), rows, people.test[:10], 4, Fit(epochs=40, rate=5e-3), 0, None)
+    known = made.rows.argmax(2) == rows.y
+    assert known[made.inside].mean() > 0.85 and known[~made.inside].mean() < 0.65
+    assert made.population.shape == (4, 10, 2)
+
+
+def test_a_copy_that_never_learned_has_other_weights(mlp, digits: lk.data.Dataset) -> None:
+    before, rows = mlp.digest, digits.test[:200]
+    copy = untrained(mlp, "network", rows, 0)
+    assert copy.digest != before == mlp.digest and copy.classes == mlp.classes
+    label = copy(copy.tensor(rows.x)).argmax(1).numpy()
+    assert (label == rows.y).mean() < 0.4
+    assert untrained(mlp, "network", rows, 0).digest == copy.digest != untrained(mlp, "network", rows, 1).digest
+
+
 def test_controls_stand_beside(remembered) -> None:
     for _, low, high in (remembered.guess()[1], remembered.control()):
         assert low <= 0.5 <= high
@@ -328,7 +346,8 @@ def test_false_alarms_on_scores_of_noise(learned) -> None:
 @pytest.mark.parametrize("how", ["inputs", "labels"])
 def test_a_guess_without_the_model_withholds_the_rest(people: lk.data.Dataset, how: str) -> None:
     test = table(1000, 1, shift=0.4) if how == "inputs" else table(1000, 1, noise=1.0)
-    found = lk.membership_inference(remembers(people), replace(people, test=test), **{**QUICK, "shadows": 0})
+    found = lk.membership_inference(remembers(people), replace(people, test=test), **QUICK)
+    assert found.shadows == 0 and "label_only" in found.methods and "lira" not in found.methods, "trained in vain"
     assert found.status == "not_measured" and "never asks the model" in found.reason
     assert found.area()[0] > 0.9, "the scores are kept"
     assert {f.status for f in lk.check(found)} == {"not_measured"}

@@ -24,9 +24,9 @@ KNOWN = 5000  # people from whom the outsider learns, at most
 MOST = 20  # values that are tried, the most frequent first
 GUESSES = (
     "always the most frequent value",
-    "other columns and label, without the model",
-    "the model, and how frequent values are",
-    "the model, and the other columns",
+    "the other columns and the label alone",
+    "the model and how frequent values are",
+    "the model and the other columns",
 )
 
 
@@ -148,7 +148,9 @@ def _from_columns(
     fitted, asked = (np.hstack([encode(part.x), np.eye(len(part.classes))[part.y] * label]) for part in blank)
     kept = truth >= 0
     found = np.zeros((len(people), values))
-    models = LogisticRegression(max_iter=200), HistGradientBoostingClassifier(max_iter=60, random_state=seed)
+    # a tree is grown for each value and round: as many trees for twenty values as for two
+    trees = HistGradientBoostingClassifier(max_iter=max(10, 120 // values), random_state=seed)
+    models = LogisticRegression(max_iter=200), trees
     for model in models:
         quietly(lambda: model.fit(fitted[kept], truth[kept]))  # noqa: B023
         found[:, model.classes_] += model.predict_proba(asked) / len(models)

@@ -13,9 +13,10 @@ from labkit.analyses._examples import count, pictures, texts
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, check_classifier
 from labkit.analyses._membership import rows as drawing
 from labkit.analyses._membership import verdict
+from labkit.analyses._membership.blind import LIMIT
 from labkit.analyses._membership.cases import ASKED, ENOUGH, Case, of_model, of_predictions
 from labkit.analyses._predicted import Statement
-from labkit.core import registry, roc
+from labkit.core import method, registry, roc
 from labkit.core.record import Outcome
 from labkit.core.refused import Refused
 from labkit.core.words import number
@@ -25,7 +26,6 @@ from labkit.records.membership_inference import MembershipInference
 from labkit.records.predict import Predictions
 from labkit.training.many import Fit
 
-LIMIT = 0.55  # a guess without the model whose area lies above it makes the rest worthless
 LEARNING = Fit()
 # what methods may name of a model, and of an outsider's own models
 OFFERED, OF_SHADOWS = {"logits", "label", "y"}, {"shadow", "inside", "population"}
@@ -53,7 +53,8 @@ def membership_inference(
     ``shadows`` models, each on half of all these rows, so that every row is in half of them. The attack that does best on
     one half of the rows is stated on the other half. Two controls: a guess that never asks the model (Das, Zhang and
     Tramèr, 2024, arXiv 2406.16201), which must fail, or nothing is measured, since train and test data then differ by
-    more than training (the scores stay in the record); and a copy of the model that never learned.
+    more than training (no shadow models are then trained; the scores of the other attacks stay in the record); and a copy
+    of the model that never learned.
 
     What is found is a lower bound: a stronger attack, more shadow models, or a learner more like the model ("own") may
     recognize more.
@@ -94,7 +95,7 @@ def membership_inference(
     options |= {"learner": _named(learner), "shadows": shadows, "fit": asdict(fit), "show": show}
     about = {part: as_split(split, model)[2] for part, split in (("train", data.train), ("test", data.test))}
     run = Run(ASKED, options, seed, model, about, batch_size)
-    case = of_model(run, model, data, learner, checkpoint, shadows, fit, rows, seed)
+    case = of_model(run, model, data, learner, checkpoint, shadows, fit, rows, seed, methods is not None)
     return _record(run, case, tried, rates, seed, show)
 
 
@@ -102,6 +103,7 @@ def _record(
     made_by: Run | Statement, case: Case, tried: dict[str, verdict.Score], fpr: np.ndarray, seed: int, show: int = 0
 ) -> MembershipInference:
     member = case.drawn.member
+    tried = {name: score for name, score in tried.items() if set(method.needs(score)) <= set(case.offered)}
     specs, needs, score = verdict.scores(ASKED, tried, case.offered)
     stated = verdict.halves(member, seed)
     chosen = verdict.choose(score[:, ~stated], member[~stated], fpr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -36,7 +38,7 @@ def figure(record: AttributeInference) -> go.Figure:
     mark(result, 0.0, count, "dot", row=1, col=2)
     result.update_yaxes(
         tickvals=list(range(count)),
-        ticktext=[_wrapped(g) for g in record.guesses],
+        ticktext=["<br>".join(wrap(g, 24)) for g in record.guesses],
         range=[count - 0.4, -0.6],
         zeroline=False,
     )
@@ -44,11 +46,6 @@ def figure(record: AttributeInference) -> go.Figure:
     result.update_xaxes(range=span(found, 0.0), row=1, col=2)
     result.update_layout(margin={"l": 190}, legend={"y": -0.12})
     return result
-
-
-def _wrapped(text: str) -> str:
-    """A line for each part of a guess's name."""
-    return text.replace(", ", ",<br>", 1)
 
 
 def _points(result: go.Figure, at: np.ndarray, values: tuple[np.ndarray, ...], col: int, look: int, name: str) -> None:
@@ -94,7 +91,7 @@ def says(record: AttributeInference) -> str:
     new = record.right(False)[0]
     return (
         f"Of {n} people trained on, {record.feature} is guessed right for {share(asked[most], low[most], high[most])} by asking "
-        f"{record.guesses[most]} and for {share(asked[record.OTHERS], low[record.OTHERS], high[record.OTHERS])} from the other "
-        f"columns and the label alone (of {len(record.member) - n} others {share(new[most])} and {share(new[record.OTHERS])}): "
+        f"{record.guesses[most]} and for {share(asked[record.OTHERS], low[record.OTHERS], high[record.OTHERS])} from "
+        f"{record.guesses[record.OTHERS]} (of {len(record.member) - n} others {share(new[most])} and {share(new[record.OTHERS])}): "
         f"the model remembers {number(*record.remembered(most), digits=3)}."
     )

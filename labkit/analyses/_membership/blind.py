@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from labkit.analyses._examples import input_space
+from labkit.core.intervals import delong
 from labkit.data.split import Split
 
 FOLDS = 5
+LIMIT = 0.55  # a guess whose area surely lies above it makes any attack worthless
 # Inputs of more values than this are put together into so many directions of largest spread.
 WIDE, DIRECTIONS = 1000, 50
 
@@ -40,6 +42,11 @@ def blind(rows: Split, member: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         "logistic regression": _held_out(_logistic, _beside(wide, label, odd), member, fold),
         "boosted trees": _held_out(trees, np.hstack([few, label, odd]), member, fold),
     }
+
+
+def told_apart(guesses: Mapping[str, np.ndarray], member: np.ndarray) -> bool:
+    """Whether a guess surely does better than ``LIMIT``."""
+    return any(delong(member.astype(int), score)[1] > LIMIT for score in guesses.values())
 
 
 def _values(rows: Split, seed: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from labkit.analyses._guard import Run, logits, unchanged
 from labkit.analyses._membership import rows as drawing
 from labkit.analyses._membership import shadows as training
-from labkit.analyses._membership.blind import blind
+from labkit.analyses._membership.blind import blind, told_apart
 from labkit.analyses._predicted import Statement
 from labkit.analyses._preflight import preflight
 from labkit.core.refused import Refused
@@ -54,7 +54,13 @@ def of_model(
     fit: Fit,
     rows: int,
     seed: int,
+    asked_for: bool,
 ) -> Case:
+    """The rows, a guess without the model, and what the model, its untrained copy and shadow models answer.
+
+    Shadow models are not trained in vain: not where a guess tells the sides apart, unless an attack that needs them was
+    ``asked_for`` by name.
+    """
     hashes = np.concatenate(drawing.hashes(data))
     drawn = drawing.draw(ASKED, hashes, (len(data.train), len(data.test)), rows, seed, aside=0.2)
     pool, population = drawn.among(data)
@@ -63,6 +69,9 @@ def of_model(
     preflight(run, model, pool.x, pool.y)
     guesses = blind(pool, drawn.member, seed)
     made, parts = None, [pool]
+    if shadows and not asked_for and told_apart(guesses, drawn.member):
+        shadows = 0
+        run.warn("no shadow models were trained, since a guess without the model tells the two sides apart")
     if shadows:
         made = training.train_shadows(learner, model, pool, population, shadows, fit, seed, checkpoint)
         parts = [pool, population]
