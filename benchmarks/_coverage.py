@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from labkit.core import intervals, registry, resampling, strata
+from labkit.core.ratios import ratio
 
 PEOPLE, BASES, GROUPS = (100, 300, 1000, 5000), (0.02, 0.1, 0.5), (2, 5, 10, 20)
 # Many draws by many pairs: the largest difference is asked of fewer sizes.
@@ -67,7 +68,7 @@ def differences(apart: float) -> Ends:
 def ratios(apart: float) -> Ends:
     def ends(g: np.random.Generator, n: int, p: float, runs: int) -> tuple[Any, Any, Any]:
         hits = g.binomial(n, p + apart, runs), g.binomial(n, p, runs)
-        return *intervals.ratio(hits[0], n, hits[1], n), (p + apart) / p
+        return *ratio(hits[0], n, hits[1], n), (p + apart) / p
 
     return ends
 

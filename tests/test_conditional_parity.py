@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import labkit as lk
-from labkit.core import intervals, strata
+from labkit.core import intervals, ratios, strata
 from labkit.views._static import svg
 
 # Bickel, Hammel and O'Connell, 1975, doi 10.1126/science.187.4175.398: admitted and applied, departments A to F.
@@ -69,7 +69,7 @@ def test_the_estimate_is_the_weighted_mean_of_the_strata(berkeley) -> None:
 
 def test_one_stratum_is_the_plain_comparison() -> None:
     value, low, high = strata.common_ratio([30], [80], [50], [90])
-    assert (value, low, high) == pytest.approx((30 / 80 / (50 / 90), *map(float, intervals.log_ratio(30, 80, 50, 90))))
+    assert (value, low, high) == pytest.approx((30 / 80 / (50 / 90), *map(float, ratios.log_ratio(30, 80, 50, 90))))
     difference, below, above = (float(v) for v in strata.common_difference([30], [80], [50], [90]))
     wald = 1.96 * np.sqrt(30 * 50 / 80**3 + 50 * 40 / 90**3)
     assert difference == pytest.approx(30 / 80 - 50 / 90) and (above - below) / 2 == pytest.approx(wald, rel=0.01)

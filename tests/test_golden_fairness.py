@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import labkit as lk
-from labkit.core import intervals, resampling
+from labkit.core import ratios, resampling
 
 # Bickel, Hammel and O'Connell, 1975, doi 10.1126/science.187.4175.398: admitted and applied, six departments together.
 BERKELEY = {"men": (1198, 2691), "women": (557, 1835)}
@@ -80,7 +80,7 @@ def test_berkeleys_rates_together() -> None:
 def test_the_log_intervals_of_local_law_144s_example_and_what_the_record_says() -> None:
     record = lk.impact_ratios(chosen(Hispanic=(18, 28), **{k: v[:2] for k, v in RATIOS.items()}), ["group"])
     for name, (hits, n, ratio, low, high) in RATIOS.items():
-        ends = intervals.log_ratio(hits, n, 18, 28)
+        ends = ratios.log_ratio(hits, n, 18, 28)
         assert np.round(ends, 2).tolist() == [low, high]
         at = list(record.category).index(name)
         assert round(float(record.ratio[at]), 2) == ratio

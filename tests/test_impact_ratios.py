@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 import labkit as lk
-from labkit.core import intervals, resampling
+from labkit.core import resampling
+from labkit.core.ratios import score_ratio
 from labkit.records.scores import Scores
 from labkit.views import impact_ratios as view
 from labkit.views._static import svg
@@ -67,7 +68,7 @@ def test_the_examples_intervals_and_exact_tests() -> None:
         if name == "Hispanic":
             assert record.reference[0] == c and np.isnan(record.p[c]) and record.ratio_low[c] == 1
             continue
-        ends = intervals.score_ratio(hits, n, 18, 28)
+        ends = score_ratio(hits, n, 18, 28)
         assert np.allclose((record.ratio_low[c], record.ratio_high[c]), ends)
         exact = stats.fisher_exact([[hits, n - hits], [18, 10]]).pvalue
         assert record.p[c] == pytest.approx(exact, abs=0.03)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from labkit.core import intervals, resampling
+from labkit.core import intervals, ratios, resampling
 from labkit.core.intervals import Rate
 
 
@@ -28,7 +28,7 @@ def test_nothing_out_of_nothing_is_unknown_and_never_zero() -> None:
         assert np.isnan(function(0, 0)).all()
         low, high = function([0, 0], [0, 10])
         assert np.isnan(low[0]) and low[1] == 0 and high[1] < 0.35
-    for function in (intervals.newcombe, intervals.ratio):
+    for function in (intervals.newcombe, ratios.ratio):
         assert np.isnan(function(0, 0, 3, 10)).all()
     assert np.isnan(Rate(0, 0)) and Rate(1, 4) == 0.25
 
@@ -81,13 +81,13 @@ LL144 = [
 
 @pytest.mark.parametrize(("counts", "expected"), LL144)
 def test_ratio_intervals_of_the_worked_example(counts, expected) -> None:
-    assert np.allclose(intervals.log_ratio(*counts), expected, atol=0.005)
+    assert np.allclose(ratios.log_ratio(*counts), expected, atol=0.005)
 
 
 def test_ratio_takes_the_score_interval_where_counts_are_small() -> None:
-    assert np.allclose(intervals.ratio(34, 76, 50, 92), intervals.log_ratio(34, 76, 50, 92))
-    assert np.allclose(intervals.ratio(5, 8, 18, 28), intervals.score_ratio(5, 8, 18, 28))
-    low, high = intervals.ratio([0, 3], [40, 3], [30, 9], [40, 10])
+    assert np.allclose(ratios.ratio(34, 76, 50, 92), ratios.log_ratio(34, 76, 50, 92))
+    assert np.allclose(ratios.ratio(5, 8, 18, 28), ratios.score_ratio(5, 8, 18, 28))
+    low, high = ratios.ratio([0, 3], [40, 3], [30, 9], [40, 10])
     assert low[0] == 0 < high[0] < 0.2 and low[1] < 1.11 < high[1]
 
 
@@ -105,7 +105,7 @@ def test_coverage_in_simulation(n: int, p: float) -> None:
     assert covered(*intervals.clopper_pearson(a, n), p) > 0.948
     assert 0.935 < covered(*intervals.newcombe(a, n, b, n), p - q) < 0.975
     kept = b > 0
-    assert 0.93 < covered(*intervals.ratio(a[kept], n, b[kept], n), p / q) < 0.985
+    assert 0.93 < covered(*ratios.ratio(a[kept], n, b[kept], n), p / q) < 0.985
 
 
 @pytest.mark.parametrize("groups", [2, 5, 20])

@@ -11,7 +11,7 @@ from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._measure import Measure, Metric
 from labkit.analyses._predicted import Statement, positive_class
 from labkit.analyses._slices.conditions import columns
-from labkit.core import intervals, progress, resampling, strata
+from labkit.core import intervals, progress, ratios, resampling, strata
 from labkit.core.intervals import Rate
 from labkit.core.refused import Refused, unknown
 from labkit.data.split import Split
@@ -153,7 +153,7 @@ def _counted(hits: np.ndarray, of: np.ndarray, reference: int, least: int) -> di
     low, high = intervals.wilson(all_hits, all_of)
     against = all_hits[reference], all_of[reference]
     difference = intervals.newcombe(all_hits, all_of, *against)
-    ratio = intervals.ratio(all_hits, all_of, *against)
+    ratio = ratios.ratio(all_hits, all_of, *against)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {"crude": (rate - rate[reference], *difference), "crude_ratio": (rate / rate[reference], *ratio)}
     within = intervals.newcombe(hits, of, hits[reference], of[reference])

@@ -9,7 +9,7 @@ import numpy as np
 
 from labkit.analyses._groups.grouping import Grouping, grouping
 from labkit.analyses._predicted import Statement, positive_class
-from labkit.core import intervals, progress, resampling
+from labkit.core import intervals, progress, ratios, resampling
 from labkit.core.refused import Refused
 from labkit.records.impact_ratios import ImpactRatios
 from labkit.records.predict import Predictions
@@ -155,7 +155,7 @@ def _beside(hits: np.ndarray, n: np.ndarray, fit: np.ndarray, top: int) -> dict[
     at, others = np.flatnonzero(fit), np.flatnonzero(fit & (np.arange(len(n)) != top))
     h, m, s, t = hits[others], n[others], hits[top], n[top]
     part["ratio"][at] = (hits[at] / n[at]) / (s / t)
-    part["ratio_low"][others], part["ratio_high"][others] = intervals.ratio(h, m, s, t)
+    part["ratio_low"][others], part["ratio_high"][others] = ratios.ratio(h, m, s, t)
     part["difference"][at] = hits[at] / n[at] - s / t
     part["difference_low"][others], part["difference_high"][others] = intervals.newcombe(h, m, s, t)
     for k, own in (("ratio", 1.0), ("difference", 0.0)):

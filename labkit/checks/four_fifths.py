@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from labkit.core import intervals
+from labkit.core import ratios
 from labkit.core.method import Range
 from labkit.core.words import number, p_value
 from labkit.records.audit_groups import GroupAudit
@@ -84,6 +84,6 @@ def _ends(hits: np.ndarray, of: np.ndarray) -> tuple[float, float]:
     all (Bonferroni).
     """
     a, b = np.nonzero(~np.eye(len(hits), dtype=bool))
-    low, _ = intervals.ratio(hits[a], of[a], hits[b], of[b])
-    _, high = intervals.ratio(hits[a], of[a], hits[b], of[b], 1 - 0.05 / (len(a) / 2))
+    low, _ = ratios.ratio(hits[a], of[a], hits[b], of[b])
+    _, high = ratios.ratio(hits[a], of[a], hits[b], of[b], 1 - 0.05 / (len(a) / 2))
     return float(np.nanmin(low)), float(np.nanmin(high))

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from labkit.core.extremes import shares
-
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
 
@@ -66,7 +64,7 @@ def wilson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
         Lower and upper ends, in [0, 1]; nan where n is 0.
     """
     hits, n = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
-    z = _z(level)
+    z = deviate(level)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = hits / n
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -100,7 +98,7 @@ def newcombe(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level
     Method 10 of Newcombe, 1998, doi 10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.
     Its ends lie in [-1, 1] and it does not collapse at 0 of n or n of n.
     """
-    p, q = _share(hits, n), _share(other_hits, other_n)
+    p, q = share_of(hits, n), share_of(other_hits, other_n)
     (low_p, high_p), (low_q, high_q) = wilson(hits, n, level), wilson(other_hits, other_n, level)
     low = p - q - np.sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
     high = p - q + np.sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
@@ -118,7 +116,7 @@ def paired(only_first: Counts, only_other: Counts, n: Counts, level: float = 0.9
     """
     first, other, n = (np.asarray(v, float) for v in (only_first, only_other, n))
     p, q = (first + 1) / (n + 2), (other + 1) / (n + 2)
-    half = _z(level) * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
+    half = deviate(level) * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
     return np.maximum(p - q - half, -1.0), np.minimum(p - q + half, 1.0)
 
 
@@ -130,52 +128,8 @@ def paired_mean(values: np.ndarray, level: float = 0.95) -> Ends:
     """
     n = values.shape[-1] + 2
     middle = values.sum(-1) / n
-    half = _z(level) * np.sqrt((((values**2).sum(-1) + 2) / n - middle**2) / n)
+    half = deviate(level) * np.sqrt((((values**2).sum(-1) + 2) / n - middle**2) / n)
     return np.maximum(middle - half, -1.0), np.minimum(middle + half, 1.0)
-
-
-def log_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
-    """Interval for the ratio of two independent proportions, first over other, normal on the log scale.
-
-    Katz, Baptista, Azen and Pike, 1978, doi 10.2307/2530610. For large counts; nan where either has no hits.
-    """
-    p, q = _share(hits, n), _share(other_hits, other_n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = _z(level) * np.sqrt((1 - p) / np.asarray(hits, float) + (1 - q) / np.asarray(other_hits, float))
-        low, high = np.exp(np.log(p / q) - half), np.exp(np.log(p / q) + half)
-    none = (p == 0) | (q == 0)
-    return np.where(none, np.nan, low), np.where(none, np.nan, high)
-
-
-def score_ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
-    """Interval for the ratio of two independent proportions, recovered from their Wilson intervals.
-
-    Donner and Zou, 2012, doi 10.1177/0962280210383764. Holds for small counts and for 0 of n; the upper end is
-    infinite where the other proportion may be 0.
-    """
-    p, q = _share(hits, n), _share(other_hits, other_n)
-    (low_p, high_p), (low_q, high_q) = wilson(hits, n, level), wilson(other_hits, other_n, level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        under = (p * q) ** 2 - low_p * high_q * (2 * p - low_p) * (2 * q - high_q)
-        low = (p * q - np.sqrt(np.maximum(under, 0))) / (high_q * (2 * q - high_q))
-        over = (p * q) ** 2 - high_p * low_q * (2 * p - high_p) * (2 * q - low_q)
-        high = (p * q + np.sqrt(np.maximum(over, 0))) / (low_q * (2 * q - low_q))
-    # Where 2q = high_q the lower end is 0/0 and its limit is low_p (2p - low_p) / (2 p q).
-    limit = low_p * (2 * p - low_p) / np.where(p * q > 0, 2 * p * q, np.nan)
-    low = np.where(np.abs(2 * q - high_q) < 1e-9, limit, low)
-    low = np.where(p == 0, 0.0, np.maximum(low, 0))
-    high = np.where(low_q > 0, high, np.inf)
-    empty = np.isnan(p) | np.isnan(q) | (q == 0)
-    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
-
-
-def ratio(hits: Counts, n: Counts, other_hits: Counts, other_n: Counts, level: float = 0.95) -> Ends:
-    """Interval for the ratio of two independent proportions: ``log_ratio``, or ``score_ratio`` where either has
-    fewer than 30 rows or fewer than 5 hits."""
-    plenty = np.minimum(n, other_n) >= 30
-    plenty &= np.minimum(hits, other_hits) >= 5
-    large, small = (f(hits, n, other_hits, other_n, level) for f in (log_ratio, score_ratio))
-    return np.where(plenty, large[0], small[0]), np.where(plenty, large[1], small[1])
 
 
 def mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -261,14 +215,14 @@ def largest_difference(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> 
     upper = float(np.maximum(high, -low).max())
     if len(hits) == 2 or np.isnan(upper):
         return float(np.maximum(0, np.maximum(low, -high)).max()), upper
-    return shares(hits, n).lower_end(level, _z(level)), upper
+    return shares(hits, n).lower_end(level, deviate(level)), upper
 
 
 def average_share(hits: np.ndarray, n: np.ndarray, level: float = 0.95) -> Ends:
     """Interval for the mean of independent proportions along the last axis, such as a balanced accuracy, from their
     Wilson intervals: the distances to their ends add up as variances do (Zou and Donner, 2008, doi 10.1002/sim.3095).
     """
-    share, (low, high) = _share(hits, n), wilson(hits, n, level)
+    share, (low, high) = share_of(hits, n), wilson(hits, n, level)
     middle, count = share.mean(-1), share.shape[-1]
     below, above = (np.sqrt(((share - end) ** 2).sum(-1)) / count for end in (low, high))
     return middle - below, middle + above
@@ -302,12 +256,13 @@ def _stepped(p: np.ndarray, steps: Callable[[np.ndarray], np.ndarray]) -> np.nda
     return adjusted
 
 
-def _share(hits: Counts, n: Counts) -> np.ndarray:
+def share_of(hits: Counts, n: Counts) -> np.ndarray:
+    """Hits over n; nan where n is 0."""
     hits, n = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
     return np.divide(hits, n, out=np.full(hits.shape, np.nan), where=n > 0)
 
 
-def _z(level: float) -> float:
+def deviate(level: float) -> float:
     """The normal deviate that leaves ``1 - level`` in the two tails together."""
     from scipy.special import ndtri
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from labkit.analyses._groups.grouping import Grouping
 from labkit.analyses._measure import Measure
-from labkit.core import intervals, power, resampling
+from labkit.core import intervals, power, ratios, resampling
 
 NAN = float("nan")
 PER_GROUP = (
@@ -119,7 +119,7 @@ def _ratios(values: Values) -> dict[str, np.ndarray]:
     if not ranked.any() or value[ranked].max() <= 0 or value[ranked].min() < 0:
         return {"ratio": nothing, "ratio_low": nothing, "ratio_high": nothing}
     top = int(np.argmax(np.where(ranked, value, -np.inf)))
-    low, high = intervals.ratio(hits, of, hits[top], of[top])
+    low, high = ratios.ratio(hits, of, hits[top], of[top])
     itself = np.arange(len(value)) == top
     return {
         "ratio": value / value[top],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import labkit as lk
-from labkit.core.intervals import ratio
+from labkit.core.ratios import ratio
 from labkit.data.split import Dataset
 from labkit.training.measures import Score
 from labkit.training.recipe import Recipe
