@@ -9,9 +9,12 @@ import numpy as np
 from labkit.core import intervals, progress
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
+from labkit.training.many import Fit
 
 PART = 4_000_000
 LEAST = 30
+# Long enough for a small net to know its rows by heart: what was not learned cannot have been remembered.
+LONG = Fit(epochs=30, batch_size=128, rate=2e-3)
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,12 @@ def largest_influence(
     for i in range(replicates):
         progress.step("influence by chance", i, replicates)
         null[i] = over(generator.permutation(len(saw)))
-    line = float(np.quantile(null, 0.95, method="higher"))
+    line = min(1.0, float(np.quantile(null, 0.95, method="higher")))
     best = np.zeros(0, np.float32), np.zeros(0, np.int64)
     count = 0
     for i in range(0, n, size):
         values = (weight[i : i + size] @ answers).ravel()
-        count += int((values > line).sum())
+        count += int((values > line + 1e-6).sum())
         top = np.argpartition(-values, min(keep, len(values)) - 1)[:keep]
         best = np.append(best[0], values[top]), np.append(best[1], top + i * m)
     order = np.lexsort((best[1], -best[0]))[:keep]

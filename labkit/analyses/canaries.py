@@ -12,7 +12,7 @@ import numpy as np
 from labkit.analyses import _examples
 from labkit.analyses._canaries import KINDS, Planting, exposure, exposure_by_chance, mean_of_others
 from labkit.analyses._guard import Run
-from labkit.analyses._memory import check_parts, some, sureness
+from labkit.analyses._memory import LONG, check_parts, some, sureness
 from labkit.core import intervals
 from labkit.core.clusters import clustered
 from labkit.core.privacy import least_epsilon
@@ -23,7 +23,7 @@ from labkit.models.classifier import Classifier
 from labkit.records.canaries import Canaries
 from labkit.training.learners import learner as find_learner
 from labkit.training.many import Fit, Many, fit_many
-from labkit.training.private import Private, fit_private
+from labkit.training.private import PRIVATELY, Private, fit_private
 
 ASKED = "canaries"
 NAN = float("nan")
@@ -36,12 +36,12 @@ def canaries(
     learner: Any = "network",
     kinds: Sequence[str] = KINDS,
     repeats: Sequence[int] = (1, 2, 4, 8),
-    count: int = 10,
+    count: int = 16,
     twins: int = 200,
     models: int = 32,
     rows: int = 2000,
     fpr: Sequence[float] = (0.01, 0.1),
-    fit: Fit = Fit(epochs=30),  # noqa: B008
+    fit: Fit | None = None,
     private: Private | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -68,6 +68,7 @@ def canaries(
         twins: rows of each kind that are never planted.
         rows: at most so many training rows beside the canaries, drawn by the seed.
         fpr: rates of mistakes at which recognition is stated.
+        fit: how each learns; None takes 30 passes, or for private training 20 in larger batches and steps.
         private: the promise to train under; None trains plainly.
         checkpoint: a file; training that was interrupted goes on from it. Private training starts anew.
 
@@ -86,6 +87,7 @@ def canaries(
     if len(data.train) < needed:
         raise Refused(ASKED, f"{len(data.train)} training rows", f"at least {needed}, or smaller count= and twins=")
     planting = Planting.drawn(data.train, rows, kinds, repeats, shape, private is not None, seed)
+    fit = fit or (LONG if private is None else PRIVATELY)
     trained = find_learner(learner, planting.host, model)
     run = Run(ASKED, {}, seed, None, {"train": data.train.describe(), "test": data.test.describe()})
     run.options = {

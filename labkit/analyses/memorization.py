@@ -10,7 +10,17 @@ import numpy as np
 
 from labkit.analyses import _examples
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, unchanged
-from labkit.analyses._memory import LEAST, Counts, check_parts, largest_influence, majority, parts_of, some, sureness
+from labkit.analyses._memory import (
+    LEAST,
+    LONG,
+    Counts,
+    check_parts,
+    largest_influence,
+    majority,
+    parts_of,
+    some,
+    sureness,
+)
 from labkit.analyses._preflight import preflight
 from labkit.analyses.predict import row_hashes
 from labkit.core import intervals
@@ -35,10 +45,10 @@ def memorization(
     data: Dataset,
     *,
     learner: Any = "network",
-    models: int = 64,
+    models: int = 48,
     share: float = 0.7,
     rows: int = 2000,
-    fit: Fit = Fit(epochs=30),  # noqa: B008
+    fit: Fit = LONG,
     show: int | None = None,
     replicates: int = 200,
     seed: int = 0,

@@ -12,7 +12,7 @@ def private_as_promised(record: Canaries) -> Finding:
 
     Two bounds, for canaries with one copy: right guesses need an epsilon of at least so much (99 %), and a rate of
     recognition is at most exp(epsilon) times the rate of mistakes, plus delta (Kairouz, Oh and Viswanath, 2015, arXiv
-    1311.0776). An outsider who guesses badly refutes nothing, so that meeting it proves no promise.
+    1311.0776), at the largest of the rates, which is measured best. An outsider who guesses badly refutes nothing, so that meeting it proves no promise.
     """
     name, criterion = "private_as_promised", "no more told of single rows than epsilon allows"
     if not record.private:
@@ -23,8 +23,8 @@ def private_as_promised(record: Canaries) -> Finding:
         says = "not measured because no canary was planted with one copy."
         return Finding(check=name, status="not_measured", says=says, criterion=criterion)
     at = record.repeats.index(1)
-    allowed = np.exp(record.epsilon) * record.mistaken_high + record.delta
-    beyond = bool((record.recognized_low[:, at] > allowed).any())
+    allowed = np.exp(record.epsilon) * record.mistaken_high[:, -1] + record.delta
+    beyond = bool((record.recognized_low[:, at, -1] > allowed).any())
     broken = record.least_epsilon > record.epsilon or beyond
     says = (
         f"promised is epsilon {record.epsilon:.3g} (delta {record.delta:g}); {record.right} of {record.guesses} guesses about "

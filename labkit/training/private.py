@@ -27,6 +27,8 @@ from labkit.training.many import Fit, Many
 from labkit.training.row_gradients import Clipped, Weights, clipped
 
 ASKED = "private training"
+# Noise is averaged out by large batches, and few steps ask for less of it.
+PRIVATELY = Fit(rate=1e-2, batch_size=128)
 # Orders of Renyi's divergence at which spending is counted: each bounds it, and more of them hardly better.
 ORDERS = (1.1, 1.25, 1.5, 1.75, 2.5, 3.5, 4.5, *range(2, 64), 80, 96, 128, 192, 256, 512)
 
@@ -80,7 +82,7 @@ def fit_private(
     chosen: np.ndarray | None = None,
     *,
     private: Private,
-    fit: Fit = Fit(rate=1e-2, batch_size=128),  # noqa: B008
+    fit: Fit = PRIVATELY,
     seeds: Sequence[int] | None = None,
     device: str = "auto",
     memory: int = 2**30,

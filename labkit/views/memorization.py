@@ -17,6 +17,7 @@ from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
 
 TITLE = "Memorisation: right when seen less right when not seen"
 ACROSS = 6
+LINES, LINE = 8, 20  # of texts, and the height of one in pixels
 
 
 def figure(record: Memorization) -> go.Figure:
@@ -54,7 +55,30 @@ def figure(record: Memorization) -> go.Figure:
         _given_back(result, record, wide + 1)
     if record.pictures is not None:
         _tiles(result, record.pictures)
+    elif record.texts:
+        _lines(result, record)
     return result
+
+
+def _lines(result: go.Figure, record: Memorization) -> None:
+    """The texts or rows as lines below the curves."""
+    shown = list(zip(record.shown, record.texts))[:LINES]
+    height = result.layout.height + LINE * len(shown)
+    result.update_layout(height=height, margin={"b": 60 + LINE * len(shown)})
+    inside = height - result.layout.margin.t - result.layout.margin.b
+    for i, (row, text) in enumerate(shown):
+        label, answer = (short(record.classes[c], 20) for c in (record.label[row], record.answer[row]))
+        result.add_annotation(
+            text=short(f"{label} (others: {answer}) · {text}", 120),
+            xref="paper",
+            yref="paper",
+            x=0,
+            y=-(52 + LINE * i) / inside,
+            xanchor="left",
+            yanchor="top",
+            showarrow=False,
+            font={"size": 12},
+        )
 
 
 def _tiles(result: go.Figure, pictures: np.ndarray) -> None:
