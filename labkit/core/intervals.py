@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.core.extremes import shares
+
 Counts = Any
 Ends = tuple[np.ndarray, np.ndarray]
 
