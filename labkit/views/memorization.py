@@ -62,14 +62,17 @@ def figure(record: Memorization) -> go.Figure:
 
 def _lines(result: go.Figure, record: Memorization) -> None:
     """The texts or rows as lines below the curves."""
-    shown = list(zip(record.shown, record.texts))[:LINES]
+    shown = [
+        f"{record.classes[record.label[i]]:.20} (others: {record.classes[record.answer[i]]:.20}) · {text}"
+        for i, text in list(zip(record.shown, record.texts))[:LINES]
+    ]
+    shown = ["The most memorised: label (answer of most models that did not see it) · what it is", *shown]
     height = result.layout.height + LINE * len(shown)
     result.update_layout(height=height, margin={"b": 60 + LINE * len(shown)})
     inside = height - result.layout.margin.t - result.layout.margin.b
-    for i, (row, text) in enumerate(shown):
-        label, answer = (short(record.classes[c], 20) for c in (record.label[row], record.answer[row]))
+    for i, text in enumerate(shown):
         result.add_annotation(
-            text=short(f"{label} (others: {answer}) · {text}", 120),
+            text=short(text, 120),
             xref="paper",
             yref="paper",
             x=0,
