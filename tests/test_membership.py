@@ -179,12 +179,12 @@ def test_the_interval_of_a_true_positive_rate_covers(shift: float, n: int, fpr: 
     g = np.random.default_rng(2)
     truth, member = norm.sf(norm.isf(fpr) - shift), np.arange(2 * n) < n
     covered = alone = 0
-    for _ in range(400):
+    for _ in range(300):
         rate, low, high = roc.rate_at(g.normal(size=2 * n) + shift * member, member, fpr)
         covered += low[0] <= truth <= high[0]
         a, b = intervals.clopper_pearson(rate * n, n)
         alone += a[0] <= truth <= b[0]
-    assert 0.93 <= covered / 400 <= 0.99 and alone / 400 < 0.92
+    assert 0.93 <= covered / 300 <= 0.99 and alone / 300 < 0.92
 
 
 def test_rows_of_one_score_are_told_apart_by_a_coin() -> None:
@@ -201,7 +201,7 @@ def test_rows_of_one_score_are_told_apart_by_a_coin() -> None:
 def test_choosing_among_many_attacks_flatters_none() -> None:
     """Twenty scores of noise: the best on one half, stated on the other, covers an area of a half."""
     covered = flattered = 0
-    for seed in range(60):
+    for seed in range(40):
         g = np.random.default_rng(seed)
         member = np.arange(200) < 100
         score = g.normal(size=(20, 200))
@@ -210,7 +210,7 @@ def test_choosing_among_many_attacks_flatters_none() -> None:
         _, low, high = intervals.delong(member[stated].astype(int), score[best, stated])
         covered += low <= 0.5 <= high
         flattered += max(intervals.delong(member.astype(int), s)[1] for s in score) > 0.5
-    assert covered >= 52 and flattered > 20
+    assert covered >= 34 and flattered > 9
 
 
 def test_an_attack_is_not_chosen_on_the_rows_on_which_it_is_stated(people, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +302,7 @@ def test_a_rule_that_remembers_nothing_is_not_accused(learned) -> None:
 def test_shadow_models_have_seen_what_inside_says(people: lk.data.Dataset) -> None:
     """On labels that are a toss of a coin only what was seen can be known."""
     rows = table(120, 7, noise=1.0)
-    made = train_shadows("network", remembers(people), rows, people.test[:10], 4, Fit(epochs=40, rate=5e-3), 0, None)
+    made = train_shadows("network", remembers(people), rows, people.test[:10], 4, Fit(epochs=25, rate=1e-2), 0, None)
     known = made.rows.argmax(2) == rows.y
     assert known[made.inside].mean() > 0.85 and known[~made.inside].mean() < 0.65
     assert made.population.shape == (4, 10, 2)
@@ -335,12 +335,12 @@ def test_a_weak_attack_clears_nobody(learned) -> None:
 def test_false_alarms_on_scores_of_noise(learned) -> None:
     g, alarms, cleared = np.random.default_rng(3), 0, 0
     shape = learned.score.shape
-    for _ in range(200):
+    for _ in range(120):
         noise = replace(learned, score=g.normal(size=shape), untrained=g.normal(size=shape[1]), shadows=16)
         found = lk.check(noise, only=["recognized_members", "blind_guess"])
         alarms += any(f.status == "does_not_meet" for f in found)
         cleared += found[-1].status == "meets"
-    assert alarms <= 5 and cleared > 130
+    assert alarms <= 4 and cleared > 80
 
 
 @pytest.mark.parametrize("how", ["inputs", "labels"])
@@ -461,7 +461,7 @@ def test_views(remembered, learned) -> None:
 
 def test_the_twin_that_learned_by_heart_is_told_from_the_one_that_did_not() -> None:
     data = lk.zoo.data("fashion_overfit")
-    settings = {"methods": ["loss", "label_only"], "shadows": 0, "rows": 500, "fpr": 0.1, "show": 5}
+    settings = {"methods": ["loss", "label_only"], "shadows": 0, "rows": 400, "fpr": 0.1, "show": 5}
     heart, sound = (
         lk.membership_inference(lk.zoo.load(m), data, **settings) for m in ("fashion_overfit", "fashion_regular")
     )
