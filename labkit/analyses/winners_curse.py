@@ -69,8 +69,8 @@ def winners_curse(
         raise Refused(ASKED, f"{measures[0].name}, which is undefined for some candidates", "rows of both classes")
     estimates = _of_hits(measures, stream) or _of_draws(measures, values, replicates, stream)
     signed = better * estimates.values
-    ends = [estimates.back(better * v) for v in winner(signed, estimates.covariance, stream)]
     spread = noise(estimates.covariance, DRAWS, stream)
+    ends = [estimates.back(better * v) for v in winner(signed, estimates.covariance, spread)]
     chosen = int(signed.argmax())
     ties = int(np.isclose(values, values[chosen], rtol=0, atol=1e-12).sum())
     return WinnersCurse(

@@ -21,12 +21,13 @@ def noise(covariance: np.ndarray, draws: int, generator: np.random.Generator) ->
 
 
 def winner(
-    values: np.ndarray, covariance: np.ndarray, generator: np.random.Generator, level: float = 0.95
+    values: np.ndarray, covariance: np.ndarray, deviations: np.ndarray, level: float = 0.95
 ) -> tuple[float, float, float]:
     """A median-unbiased estimate of the largest value's own truth, and its hybrid interval.
 
     Args:
         values: (candidates,) normal estimates, of which the largest was chosen. covariance: of them.
+        deviations: (draws, candidates) of ``noise`` with that covariance.
 
     Returns:
         Estimate, lower and upper end.
@@ -37,7 +38,7 @@ def winner(
     moving = error > 0
     if not s:
         return x, x, x
-    largest = np.abs(noise(covariance, DRAWS, generator)[:, moving] / error[moving]).max(1)
+    largest = np.abs(deviations[:, moving] / error[moving]).max(1)
     spent = SHARE * (1 - level)
     reach = float(np.quantile(largest, 1 - spent)) * s
     low, high = _won_between(values, covariance[best] / s**2, best)
