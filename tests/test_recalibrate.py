@@ -141,6 +141,20 @@ def test_a_method_that_overfits_is_not_chosen_and_its_gain_is_not_claimed() -> N
     assert record.log_loss_change[-1] == 0
 
 
+def test_intervals_of_losses_hold_the_truth_on_either_side() -> None:
+    """Losses have a long tail: Student's interval lies wholly above or below the truth far more often on one side."""
+    from labkit.core.intervals import mean, skewed_mean
+
+    draws = np.random.default_rng(0).exponential(size=(2000, 40))
+    ends = {f: np.array([f(row) for row in draws]) for f in (mean, skewed_mean)}
+    below, above = (((e[:, 1] < 1).mean(), (e[:, 0] > 1).mean()) for e in (ends[mean], ends[skewed_mean]))
+    assert below[0] > 0.06 and above[0] < 0.045 and abs(above[0] - above[1]) < abs(below[0] - below[1])
+    assert 0.93 <= 1 - sum(above) <= 0.97
+    even = np.array([-1.0, 0.0, 1.0])
+    assert skewed_mean(even) == pytest.approx(mean(even)) and np.isnan(skewed_mean(even[:1])).all()
+    assert skewed_mean(np.ones(5)) == (1.0, 1.0)
+
+
 def test_other_rows_to_fit_on_leave_out_those_that_are_stated_on() -> None:
     p, q = drawn(400, 8, 2, 2.0), drawn(400, 9, 2, 2.0)
     key = np.arange(400, dtype=np.uint64)

@@ -42,7 +42,7 @@ def recalibrate(
 
     Args:
         p: what is stated, and without ``fitted_on`` also what is fitted on.
-        methods: names; None takes all that fit the number of classes.
+        methods: names; None takes all that fit the number of classes, "dirichlet" for up to 20 of them.
         fitted_on: predictions of the same model on other rows; rows whose inputs stand in ``p`` too are left out.
         replicates: draws under perfect calibration.
 

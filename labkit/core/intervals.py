@@ -161,6 +161,26 @@ def median(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(ordered[outer - 1]), float(ordered[len(ordered) - outer])
 
 
+def skewed_mean(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval for the mean, corrected for skewness, so that a long tail is not missed (P. Hall, 1992, jstor
+    2345976: the cubic transformation of the t statistic). For losses, of which a few rows have most; nan for fewer than two.
+    """
+    from scipy.special import stdtrit
+
+    low, high = mean(values, level)
+    n, spread = len(values), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    if not spread:
+        return low, high
+    away = values - np.mean(values)
+    skew = float((away**3).mean() / (away**2).mean() ** 1.5) / np.sqrt(n)
+    if abs(skew) < 1e-6:
+        return low, high
+    deviate = float(stdtrit(n - 1, 0.5 + level / 2))
+    upper, lower = (3 / skew * (np.cbrt(1 + skew * (t - skew / 6)) - 1) for t in (deviate, -deviate))
+    middle, error = float(np.mean(values)), spread / np.sqrt(n)
+    return float(middle - error * upper), float(middle - error * lower)
+
+
 def resampled_mean(values: np.ndarray, held: float, level: float = 0.95) -> tuple[float, float]:
     """Interval for the mean of scores from several cuts of the same rows, each with the share ``held`` to test.
 

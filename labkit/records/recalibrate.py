@@ -60,7 +60,8 @@ class Map:
 
 @dataclass(frozen=True, kw_only=True)
 class Recalibrate(Record):
-    """Ways to recalibrate beside the probabilities as they are. Intervals are at 95 %, and paired by row.
+    """Ways to recalibrate beside the probabilities as they are. Intervals are at 95 %, paired by row where they are of changes,
+    and corrected for the long tail of losses.
 
     ``methods`` begins with "none" and ends with "chosen": the method with the least log loss within the rows that it was
     fitted on, taken anew for each part, so that its numbers allow for the choice.

@@ -37,24 +37,24 @@ def of(proba: np.ndarray, before: np.ndarray, y: np.ndarray, replicates: int, se
     null = np.concatenate(
         [errors(scores.value, scores.n - h, h) for h in drawn(scores, scores.value, replicates, stream)]
     )
-    each = Classes(proba, y, replicates, stream)
-    joint = each.null[:, 0].mean(1)
-    mean = [expected_calibration_error(y == c, proba[:, c].astype(float)) for c in range(proba.shape[1])]
+    p = resampling.share_as_large(null, ece)
     answer, first = proba.argmax(1), before.argmax(1)
     found: dict[str, Any] = {
         "ece": ece,
         "ece95": float(np.quantile(null, 0.95)),
-        "p": resampling.share_as_large(null, ece),
-        "classwise": float(np.mean(mean)),
-        "classwise95": float(np.quantile(joint, 0.95)),
-        "classwise_p": resampling.share_as_large(joint, float(each.seen[0].mean())),
+        "p": p,
+        "classwise": ece,
+        "classwise95": float(np.quantile(null, 0.95)),
+        "classwise_p": p,
         "accuracy": float((answer == y).mean()),
         "changed": int((answer != first).sum()),
     }
+    if proba.shape[1] > 2:  # of two classes either mirrors the other
+        found |= _classwise(proba, y, replicates, stream)
     for what, loss in (("log_loss", log_loss), ("brier", brier)):
         after, change = loss(proba, y), loss(proba, y) - loss(before, y)
         for label, rows in ((what, after), (f"{what}_change", change)):
-            low, high = intervals.mean(rows)
+            low, high = intervals.skewed_mean(rows)
             found |= {label: float(rows.mean()), f"{label}_low": low, f"{label}_high": high}
         found[f"{what}_low"] = max(found[f"{what}_low"], 0.0)
     gained, lost = (int(((a == y) & (b != y)).sum()) for a, b in ((answer, first), (first, answer)))
@@ -62,6 +62,17 @@ def of(proba: np.ndarray, before: np.ndarray, y: np.ndarray, replicates: int, se
     ends = (0.0, 0.0) if name == "none" else (float(low), float(high))
     change = {"accuracy_change": (gained - lost) / len(y)}
     return found | change | dict(zip(("accuracy_change_low", "accuracy_change_high"), ends))
+
+
+def _classwise(proba: np.ndarray, y: np.ndarray, replicates: int, stream: np.random.Generator) -> dict[str, float]:
+    each = Classes(proba, y, replicates, stream)
+    joint = each.null[:, 0].mean(1)
+    mean = [expected_calibration_error(y == c, proba[:, c].astype(float)) for c in range(proba.shape[1])]
+    return {
+        "classwise": float(np.mean(mean)),
+        "classwise95": float(np.quantile(joint, 0.95)),
+        "classwise_p": resampling.share_as_large(joint, float(each.seen[0].mean())),
+    }
 
 
 def curves(proba: list[np.ndarray], y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
