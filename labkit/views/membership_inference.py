@@ -78,7 +78,7 @@ def exposed(record: MembershipInference) -> go.Figure:
         (f"{record.classes[record.label[row]]}, row {record.position[row]}", image)
         for row, image in zip(record.shown, record.pictures)
     ]
-    lines = [tiles[i : i + 8] for i in range(0, len(tiles), 8)]
+    lines = [tiles[i : i + 6] for i in range(0, len(tiles), 6)]
     most = f"each looks more like a member than {share(1 - seen.max())} others"
     return gallery(f"The most exposed training rows; {most}", lines)
 
