@@ -59,8 +59,12 @@ def normed(_: int = 0) -> nn.Module:
 
 
 def table(_: int = 0) -> nn.Module:
-    edges = [[-1.0, 0.0, 0.5, 2.0], [], [0.0, 1.0], [], [3.0]]
+    edges = [[-1.0, 0.0, 0.5, 2.0], [], [0.0, 1.0], [], [-0.5, 0.1, 0.3]]
     return tabular_mlp(classes=3, edges=edges, sizes=[0, 3, 0, 4, 0], width=4, hidden=(16, 8), dropout=0.0)
+
+
+def listed(sizes: list[int], edges: list[list[float]]) -> nn.Module:
+    return tabular_mlp(classes=2, edges=edges, sizes=sizes, width=3, hidden=(4,), dropout=0.1)
 
 
 def columns(generator: np.random.Generator, n: int) -> np.ndarray:
@@ -282,6 +286,14 @@ def test_dense_layers_are_one_stack_and_the_rest_is_not() -> None:
     hooked = dense()
     hooked[1].register_forward_hook(lambda *_: None)
     assert stacked([hooked, hooked]) is None
+
+
+@pytest.mark.parametrize(("sizes", "edges"), [([3, 4], [[], []]), ([0, 0], [[0, 1], [0, 0.2, 1]]), ([0, 3], [[1], []])])
+def test_tables_of_one_kind_of_column(sizes: list[int], edges: list[list[float]]) -> None:
+    x = np.random.default_rng(0).integers(0, 3, (40, 2)).astype(np.float32)
+    many = fit_many(lambda _: listed(sizes, edges), x, x[:, 0].astype(int) % 2, np.ones((2, 40), bool), fit=FIT)
+    assert stacked([many.module(0), many.module(1)]) is not None
+    np.testing.assert_allclose(many.module(1)(torch.tensor(x)).detach(), many.logits(x)[1], atol=1e-5)
 
 
 def test_a_stack_answers_as_its_modules_and_gives_them_back() -> None:
