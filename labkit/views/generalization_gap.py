@@ -11,7 +11,6 @@ from labkit.records.generalization_gap import GeneralizationGap
 from labkit.views._forest import mark, span
 from labkit.views._style import COLOURS, MARKERS, base, errors
 
-
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
