@@ -11,7 +11,7 @@ from labkit.records.finding import Finding, FindingStatus
 def covers(
     record: Conformal,
     *,
-    tolerance: Annotated[float, Range(0, 0.5), "how far below its promise a coverage would not matter"] = 0.02,
+    tolerance: Annotated[float, Range(0, 0.5), "how far below its promise a coverage would not matter"] = 0.03,
     alpha: Annotated[float, Range(0.0001, 0.2, log=True), "p below which a coverage is lower than chance"] = 0.005,
 ) -> Finding:
     """Whether sets hold the true class as often as promised.
