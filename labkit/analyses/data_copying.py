@@ -87,6 +87,8 @@ def data_copying(
     spaces = _spaces(run, data, features)
     looks = [_look(x, data.train.x, held, space, cells, seed) for space in spaces.values()]
     first = looks[0]
+    stacked: dict[str, Any] = {name: np.array([getattr(look, name) for look in looks]) for name in STACKED}
+    stacked |= dict(zip(("ahead", "low", "high", "p"), np.moveaxis(np.array([look.told for look in looks]), -1, 0)))
     order = np.argsort(first.distance, kind="stable")[:pairs]
     images = data.schema.modality == "image"
     provenance = replace(run.provenance(), model=about, options={**options, "features": _named(features)})
@@ -98,8 +100,7 @@ def data_copying(
         n_train=len(data.train),
         n_held=len(held),
         trained=trained,
-        **{name: np.array([getattr(look, name) for look in looks]) for name in STACKED},
-        **dict(zip(("ahead", "low", "high", "p"), np.moveaxis(np.array([look.told for look in looks]), -1, 0))),
+        **stacked,
         chance=len(data.train) / (len(data.train) + len(held)),
         tests=("all", "closest", *(f"cell {i + 1}" for i in range(cells))),
         pair=order,
@@ -195,20 +196,21 @@ def _told(
         inside = np.concatenate([values[at == i] for values, at in zip(ratio, place)])
         usually[i] = np.median(inside) if len(inside) else 1.0
     own = [values / np.maximum(usually[at], tiny) for values, at in zip(ratio, place)]
-    told = [smaller(*((values, of) for values, (_, of, _) in zip(own, both))), among_smallest(*own, CLOSEST)]
+    told = [smaller(*((values, of) for values, (_, of, _) in zip(own, both))), among_smallest(own[0], own[1], CLOSEST)]
     size = [len(own[0])] * 2
     for i in range(cells):
         some = [(values[at == i], of[at == i]) for values, at, (_, of, _) in zip(ratio, place, both)]
         told.append(smaller(*some) if min(len(values) for values, _ in some) >= FEW else NONE)
         size.append(len(some[0][0]))
-    return np.array(told), np.array(size), _below(*own)
+    return np.array(told), np.array(size), _below(own[0], own[1])
 
 
 def _below(samples: np.ndarray, held: np.ndarray) -> Triple:
     """The share of samples whose number is smaller than that of all but a twentieth of the held-out rows, with Wilson's
     interval."""
     below = samples < np.quantile(held, CLOSEST)
-    return float(below.mean()), *(float(end) for end in intervals.wilson(below.sum(), len(below)))
+    low, high = intervals.wilson(below.sum(), len(below))
+    return float(below.mean()), float(low), float(high)
 
 
 def _rank_in_cell(

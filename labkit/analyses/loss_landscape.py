@@ -89,12 +89,13 @@ def loss_landscape(
         pictures = _pictures(ground, place, seed)
         bends = _bends(ground, tolerance, probes, radius, seed)
         right = _right(ground)
+    low, high = intervals.wilson(right.sum(), len(right))
     return LossLandscape(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
         n=len(taken),
         classes=len(model.classes),
-        accuracy=(float(right.mean()), *(float(end) for end in intervals.wilson(right.sum(), len(right)))),
+        accuracy=(float(right.mean()), float(low), float(high)),
         probes=probes,
         radius=float(radius),
         **pictures,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,7 +23,7 @@ def figure(record: GradientFlow) -> go.Figure:
     time = len(record.lags) > 1
     titles = ["at a layer's output", "of a layer's weights", *(["at a step of the input"] if time else [])]
     deep = 150 + ROW * len(record.layers)
-    place = {"rows": 1, "cols": 2}
+    place: dict[str, Any] = {"rows": 1, "cols": 2}
     if time:
         shares = [deep / (deep + TIME), TIME / (deep + TIME)]
         place |= {"rows": 2, "specs": [[{}, {}], [{"colspan": 2}, None]], "row_heights": shares}

@@ -75,10 +75,10 @@ def _contours(record: LossLandscape) -> list[tuple[np.ndarray, np.ndarray, float
     from contourpy import contour_generator
 
     logs = np.log10(np.maximum(record.loss, FLOOR))
-    lines = contour_generator(record.place, record.place, logs)
+    lines = contour_generator(record.place, record.place, logs)  # of one line type: arrays of points
     found = []
     for level in LEVELS:
-        parts = [np.vstack([part, np.full((1, 2), np.nan)]) for part in lines.lines(np.log10(level))]
+        parts = [np.vstack([part, np.full((1, 2), np.nan)]) for part in map(np.asarray, lines.lines(np.log10(level)))]
         if parts:
             x, y = np.vstack(parts)[:-1].T
             found.append((x, y, level))

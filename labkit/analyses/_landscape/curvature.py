@@ -20,8 +20,8 @@ Interval = tuple[float, float, float]
 
 
 @contextmanager
-def twice() -> Iterator[None]:
-    """Within it everything can be differentiated twice: fused attention and cuDNN's recurrent nets cannot."""
+def differentiable() -> Iterator[None]:
+    """Within it everything can be differentiated twice: fused attention cannot, and cuDNN's recurrent nets not once."""
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
         yield
 
@@ -54,7 +54,7 @@ class Curvature:
         """The mean loss, and (size,) its gradient."""
         loss, total = 0.0, torch.zeros_like(weights)
         for rows in self.parts():
-            with torch.enable_grad():
+            with differentiable():
                 leaf = weights.clone().requires_grad_()
                 part = self.losses(leaf, rows).sum() / self.n
                 total += torch.autograd.grad(part, leaf)[0]
@@ -88,7 +88,7 @@ class Curvature:
 
     def _products(self, rows: slice, vectors: list[Tensor]) -> list[Tensor]:
         """The Hessian of these rows' mean loss times each vector."""
-        with twice():
+        with differentiable():
             leaf = self.weights.clone().requires_grad_()
             (slope,) = torch.autograd.grad(self.losses(leaf, rows).mean(), leaf, create_graph=True)
             if not slope.requires_grad:  # a loss that is linear in the weights
