@@ -189,21 +189,33 @@ def _shares(name: str, hit: np.ndarray, among: np.ndarray) -> dict[str, np.ndarr
 
 
 def _recognised(planting: Planting, own: np.ndarray, twins: np.ndarray, fpr: np.ndarray) -> dict[str, np.ndarray]:
-    """By how much a model is surer of a row than the others without it are, against a line that every second twin sets."""
-    raised = own - mean_of_others(own, ~planting.saw)
-    raised_twins = twins - mean_of_others(twins, ~planting.as_if)
+    """By how much a model is surer of a row than the others without it are, in units of how much those differ (and of how
+    much they do usually, since few tell little of it), against a line that every second twin sets."""
+    usual = np.nanmedian(_others(twins, ~planting.as_if)[1], axis=(0, 2))
+
+    def raised(values: np.ndarray, without: np.ndarray) -> np.ndarray:
+        middle, spread = _others(values, without)
+        return (values - middle) / (spread + usual.reshape(-1, *[1] * (values.ndim - 2)))
+
+    above, above_twins = raised(own, ~planting.saw), raised(twins, ~planting.as_if)
     # (kinds, 1, rates): what of every second twin's values lies above it is a mistake at that rate
     line = np.stack(
         [
-            np.nanquantile(np.where(planting.as_if, raised_twins, np.nan)[:, k, ::2], 1 - fpr, method="higher")
+            np.nanquantile(np.where(planting.as_if, above_twins, np.nan)[:, k, ::2], 1 - fpr, method="higher")
             for k in range(twins.shape[1])
         ]
     )
-    strangers = np.moveaxis(raised_twins[:, :, 1::2, None] > line[:, None], 3, 2)
-    known = np.moveaxis(raised[..., None] > line[:, None, None], 4, 3)
+    strangers = np.moveaxis(above_twins[:, :, 1::2, None] > line[:, None], 3, 2)
+    known = np.moveaxis(above[..., None] > line[:, None, None], 4, 3)
     judged = np.broadcast_to(planting.as_if[:, :, None, 1::2], strangers.shape)
     planted = np.broadcast_to(planting.saw[:, :, :, None], known.shape)
     return _shares("mistaken", strangers, judged) | _shares("recognized", known, planted)
+
+
+def _others(values: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each model the mean and the standard deviation of the other models' values, of those that count."""
+    middle = mean_of_others(values, among)
+    return middle, np.sqrt(np.maximum(mean_of_others(values**2, among) - middle**2, 0))
 
 
 def _guessed(planting: Planting, own: np.ndarray, delta: float) -> dict[str, Any]:
@@ -216,4 +228,4 @@ def _guessed(planting: Planting, own: np.ndarray, delta: float) -> dict[str, Any
     sure, saw = own[:, :, at], planting.saw[:, :, at]
     middle = (mean_of_others(sure, saw) + mean_of_others(sure, ~saw)) / 2
     right = int(((sure > middle) == saw).sum())
-    return {"guesses": saw.size, "right": right, "least_epsilon": least_epsilon(right, saw.size, delta, 0.99)}
+    return {"guesses": saw.size, "right": right, "least_epsilon": least_epsilon(right, saw.size, delta, 0.995)}

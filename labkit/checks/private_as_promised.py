@@ -10,7 +10,7 @@ from labkit.records.finding import Finding
 def private_as_promised(record: Canaries) -> Finding:
     """Whether what canaries tell is compatible with the privacy that training promised.
 
-    Two bounds, for canaries with one copy: right guesses need an epsilon of at least so much (99 %), and a rate of
+    Two bounds, for canaries with one copy: right guesses need an epsilon of at least so much (99.5 %), and a rate of
     recognition is at most exp(epsilon) times the rate of mistakes, plus delta (Kairouz, Oh and Viswanath, 2015, arXiv
     1311.0776), at the largest of the rates, which is measured best. An outsider who guesses badly refutes nothing, so that meeting it proves no promise.
     """

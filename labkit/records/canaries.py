@@ -37,7 +37,7 @@ class Canaries(Record):
         epsilon, delta: what private training promised of each row; nan where training made no promise. noise: standard
             deviation, in units of the clipping norm.
         guesses, right: guesses whether a canary with one copy is in a private model, and how many are right.
-        least_epsilon: lower bound of epsilon by them, one-sided at 99 %; nan without a promise.
+        least_epsilon: lower bound of epsilon by them, one-sided at 99.5 %; nan without a promise.
     """
 
     learner: str
