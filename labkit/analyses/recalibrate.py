@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def recalibrate(
         best = choices[0]
     progress.step("recalibration", len(jobs) + 1, len(jobs) + 1)
     methods_stated = (*names, "chosen")
-    each = [stated.of(after[m], rows.proba, rows.y, replicates, seed, m) for m in methods_stated]
+    numbers = [stated.of(after[m], rows.proba, rows.y, replicates, seed, m) for m in methods_stated]
+    each: dict[str, Any] = {name: np.array([one[name] for one in numbers]) for name in numbers[0]}
     otherwise = int((p.label != rows.proba.argmax(1)).sum())
     if otherwise:
         warnings.append(f"{otherwise} answers are not the most probable class; here the most probable class counts")
@@ -93,7 +95,7 @@ def recalibrate(
         crossed=fitted_on is None,
         event=p.classes[1] if len(p.classes) == 2 else "the answer is right",
         replicates=replicates,
-        **{name: np.array([one[name] for one in each]) for name in each[0]},
+        **each,
         **stated.curves([after[m] for m in methods_stated], rows.y, seed),
         chosen=best,
         choices=tuple(choices),

@@ -58,10 +58,9 @@ def of(proba: np.ndarray, before: np.ndarray, y: np.ndarray, replicates: int, se
             found |= {label: float(rows.mean()), f"{label}_low": low, f"{label}_high": high}
         found[f"{what}_low"] = max(found[f"{what}_low"], 0.0)
     gained, lost = (int(((a == y) & (b != y)).sum()) for a, b in ((answer, first), (first, answer)))
-    low, high = intervals.paired(gained, lost, len(y))
-    ends = (0.0, 0.0) if name == "none" else (float(low), float(high))
-    change = {"accuracy_change": (gained - lost) / len(y)}
-    return found | change | dict(zip(("accuracy_change_low", "accuracy_change_high"), ends))
+    ends = (0.0, 0.0) if name == "none" else tuple(map(float, intervals.paired(gained, lost, len(y))))
+    found["accuracy_change"] = (gained - lost) / len(y)
+    return found | dict(zip(("accuracy_change_low", "accuracy_change_high"), ends))
 
 
 def _classwise(proba: np.ndarray, y: np.ndarray, replicates: int, stream: np.random.Generator) -> dict[str, float]:
@@ -75,7 +74,7 @@ def _classwise(proba: np.ndarray, y: np.ndarray, replicates: int, stream: np.ran
     }
 
 
-def curves(proba: list[np.ndarray], y: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def curves(proba: list[np.ndarray], y: np.ndarray, seed: int) -> dict[str, Any]:
     """How often the event happens at each probability of a grid, after each method, and the band of the last."""
     grid, step = np.linspace(0, 1, POINTS), 1 / (POINTS - 1)
     lines = []
