@@ -73,11 +73,11 @@ def test_several_runs_count_the_noise_of_training() -> None:
     assert inside >= 35
     assert found.method == "rows and runs" and found.runs_test.shape == (4,)
     assert found.gap == pytest.approx((found.runs_train - found.runs_test).mean())
-    noisy = [
-        lk.generalization_gap(*(one_way_to_train(4, s, 0.85, 0.75, n)), replicates=100) for s, n in ((1, 0.0), (1, 0.1))
-    ]
-    widths = [g.test_high - g.test_low for g in noisy]
-    assert widths[1] > 1.5 * widths[0], "the spread over runs is in the interval"
+    train, test = one_way_to_train(4, 1, 0.85, 0.75, 0.0)
+    noisy = one_way_to_train(4, 1, 0.85, 0.75, 0.1)[1]
+    still, moving = (lk.generalization_gap(train, t, replicates=100) for t in (test, noisy))
+    assert moving.test_high - moving.test_low > 1.5 * (still.test_high - still.test_low)
+    assert moving.gap_high - moving.gap_low > 1.5 * (still.gap_high - still.gap_low), "runs are in the gap's interval"
     assert "4 training runs" in lk.says(found) and "mean of 4" in svg(lk.figure(found), name="gap")
     assert lk.check(found, only=["overfitting"])[0].status in ("does_not_meet", "inconclusive")
 

@@ -86,10 +86,15 @@ def compare_models(
     size, p = (np.array([[getattr(d, name) for d in row] for row in found]) for name in ("size", "p"))
     if one:
         stream = resampling.stream(seed, ASKED, "exchanged")
-        settings = {"margin": margin, "alarm": alarm, "replicates": replicates, "generator": stream}
+        settings: dict[str, Any] = {"margin": margin, "alarm": alarm, "replicates": replicates, "generator": stream}
         told = exchanged(drawn, size, better, ranked, **settings)
         p = np.where(np.isnan(p), told.p, p)
-        judged = {"p_worse": told.worse, "p_better": told.better, "alarms": told.alarms, "pairs": told.pairs}
+        judged: dict[str, Any] = {
+            "p_worse": told.worse,
+            "p_better": told.better,
+            "alarms": told.alarms,
+            "pairs": told.pairs,
+        }
     else:
         judged = {**_by_holm(found, better, ranked, margin), "alarms": 0, "pairs": 0}
     unknown = np.isnan(size[:, 0]).all()
@@ -117,7 +122,7 @@ def compare_models(
         p_holm=intervals.holm(np.where(ranked, p, np.nan)),
         **_numbers(found),
         **judged,
-        **_who(*(side[0] for side in sides), one),
+        **_who(sides[0][0], sides[1][0], one),
     )
 
 
@@ -168,7 +173,7 @@ def _cells(
 
 def _by_holm(
     found: Sequence[Sequence[Difference]], better: np.ndarray, ranked: np.ndarray, margin: float
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """One-sided p over rows and runs, corrected for the cells that are judged."""
     sides = {"p_worse": -better, "p_better": better}
     raw = {
@@ -179,13 +184,13 @@ def _by_holm(
     return {name: intervals.holm(np.where(known, p, np.nan)) for name, p in raw.items()}
 
 
-def _numbers(found: Sequence[Sequence[Difference]]) -> dict[str, np.ndarray]:
+def _numbers(found: Sequence[Sequence[Difference]]) -> dict[str, Any]:
     names = {"value_a": "a", "value_b": "b", "difference": "size", "low": "low", "high": "high"}
     numbers = {name: np.array([[getattr(d, part) for d in row] for row in found]) for name, part in names.items()}
     return numbers | {f"error_{part}": np.array([getattr(row[0], part) for row in found]) for part in ("rows", "runs")}
 
 
-def _who(a: Predictions, b: Predictions, one: bool) -> dict[str, int]:
+def _who(a: Predictions, b: Predictions, one: bool) -> dict[str, Any]:
     first, other = a.label == a.y, b.label == b.y
     rows = {
         "both_right": first & other,
@@ -206,7 +211,7 @@ def _scored(pairs: Sequence[Sequence[Sequence[Measure]]]) -> dict[str, dict[str,
     }
 
 
-def _names(sides: Sequence[Sequence[Predictions]]) -> dict[str, str]:
+def _names(sides: Sequence[Sequence[Predictions]]) -> dict[str, Any]:
     first, other = (
         str(side[0].provenance.model.get("name") or side[0].provenance.data.get("name") or name)
         for side, name in zip(sides, "ab")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -150,8 +151,8 @@ def _values(sides: Mapping[str, Side]) -> dict[str, float]:
     return {f"{name}{i or ''}": v for name, s in sides.items() for i, v in enumerate(s.values)}
 
 
-def _numbers(sides: Mapping[str, Side]) -> dict[str, float | int | np.ndarray]:
-    found: dict[str, float | int | np.ndarray] = {}
+def _numbers(sides: Mapping[str, Side]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for name in PARTS:
         s = sides.get(name)
         found[f"n_{name}"] = s.n if s else 0
@@ -160,7 +161,7 @@ def _numbers(sides: Mapping[str, Side]) -> dict[str, float | int | np.ndarray]:
     return found
 
 
-def _looks(test: Predictions, count: int) -> dict[str, int]:
+def _looks(test: Predictions, count: int) -> dict[str, Any]:
     """By the ledger, if one is kept: how often the test rows were scored, and by how many models but for the other runs
     of this one."""
     if ledger.opened() is None:

@@ -17,6 +17,7 @@ from labkit.core.words import number, p_value, spoken
 
 if TYPE_CHECKING:
     from labkit.records.compare_models import ModelComparison
+    from labkit.records.finding import Finding
     from labkit.records.predict import Predictions
     from labkit.report.diff import Diff, Moved
 
@@ -139,8 +140,8 @@ def _tell(name: str, found: ModelComparison) -> None:
 def _line(found: ModelComparison, m: int, g: int) -> str:
     what = spoken(found.metrics[m]) + (f" of {found.feature[g]} {found.group[g]}" if g else "")
     a, b = (float(v[m, g]) for v in (found.value_a, found.value_b))
-    size = number(*(float(v[m, g]) for v in (found.difference, found.low, found.high)), 3)
-    return f"  {what:<40.40} {a:6.3f} to {b:6.3f}, by {size}, n = {found.n[g]}, {p_value(float(found.p[m, g]))}"
+    size, low, high = (float(v[m, g]) for v in (found.difference, found.low, found.high))
+    return f"  {what:<40.40} {a:6.3f} to {b:6.3f}, by {number(size, low, high, 3)}, n = {found.n[g]}, {p_value(float(found.p[m, g]))}"
 
 
 def _tell_moved(found: Diff) -> None:
@@ -154,14 +155,14 @@ def _tell_moved(found: Diff) -> None:
 
 
 def _moved_line(moved: Moved) -> str:
-    def told(estimate: float | None, low: float | None, high: float | None, status: str) -> str:
-        if estimate is None:
-            return status
-        return (
-            f"{status} at {number(estimate, *((low, high) if low is not None and high is not None else ()), digits=3)}"
-        )
+    def told(found: Finding) -> str:
+        if found.estimate is None:
+            return found.status
+        known = found.low is not None and found.high is not None
+        low, high = (found.low, found.high) if known else (np.nan, np.nan)
+        return f"{found.status} at {number(found.estimate, low, high, 3)}"  # type: ignore[arg-type]
 
-    sides = (told(f.estimate, f.low, f.high, f.status) for f in (moved.before, moved.after))
+    sides = (told(f) for f in (moved.before, moved.after))
     sure = "" if np.isnan(moved.p) else f", {p_value(moved.p)}"
     return f"  {moved.verdict}: {moved.id}: {' to '.join(sides)}{sure}"
 

@@ -200,10 +200,10 @@ def _p(before: Finding, after: Finding) -> float:
     """Two-sided p of one true value behind two estimates, as if they were independent."""
     from scipy.special import ndtr
 
-    errors = [_error(f) for f in (before, after)]
-    if before.estimate is None or after.estimate is None or not all(errors):
+    one, other = _error(before), _error(after)
+    if before.estimate is None or after.estimate is None or not one or not other:
         return float("nan")
-    return float(2 * ndtr(-abs(after.estimate - before.estimate) / np.hypot(*errors)))
+    return float(2 * ndtr(-abs(after.estimate - before.estimate) / np.hypot(one, other)))
 
 
 def _error(finding: Finding) -> float:

@@ -93,7 +93,8 @@ def says(record: ModelComparison) -> str:
     """What differs of the first metric, where b is worse or better beyond chance, and what the comparison is of."""
     name = spoken(record.metrics[0])
     before, after = (number(float(v[0, 0]), digits=3) for v in (record.value_a, record.value_b))
-    apart = number(*(float(v[0, 0]) for v in (record.difference, record.low, record.high)), 3)
+    size, low, high = (float(v[0, 0]) for v in (record.difference, record.low, record.high))
+    apart = number(size, low, high, 3)
     told = (
         f"{name[:1].upper()}{name[1:]} of {record.b} is {after} and of {record.a} {before} on the same {record.n[0]} "
         f"people{_of_runs(record)}: a difference of {apart}, {p_value(float(record.p[0, 0]))}. "
