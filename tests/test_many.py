@@ -436,3 +436,20 @@ def test_learners_that_cannot_be_are_refused(mlp: lk.Classifier, digits: lk.data
             learner(given, digits.train, model)
     with pytest.raises(lk.Refused, match="10 classes"):
         learner("own", lk.data.load("adult").train, mlp)
+
+
+def test_the_time_left_is_told_from_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    left = progress.Left()
+    assert left("a", 10, 100) == "" and left("a", 11, 100) == ""
+    now[0] += 30
+    assert left("a", 40, 100) == "about 60 s left"
+    assert left("b", 5, 1000) == ""  # other work
+    now[0] += 60
+    assert left("b", 15, 1000) == "about 98 min left"
+    assert left("b", 25, 10_000) == "about 8.3 h left"
+    assert left("b", 2, 1000) == ""  # the same work from the start again
+    with progress.listening(lambda what, done, total: now.append(done / total)):
+        fit_many(dense, *data("numbers"), np.ones((2, 90), bool), fit=FIT)
+    assert now[1:] == sorted(now[1:]) and now[-1] == 1.0

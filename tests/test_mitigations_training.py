@@ -14,7 +14,6 @@ from torch import nn
 
 import labkit as lk
 from labkit.analyses._mitigate.learners import Learner, learner
-from labkit.analyses._mitigate.networks import forget
 from labkit.core import method as methods
 from labkit.core import registry
 from labkit.core.refused import Refused
@@ -28,6 +27,7 @@ from labkit.mitigations.grid_search import grid_search
 from labkit.mitigations.group_dro import _Robust, group_dro
 from labkit.mitigations.last_layer_refit import last_layer_refit
 from labkit.mitigations.parity_penalty import parity_penalty
+from labkit.training.learners import forget
 
 RARE, FREQUENT = 0.3, 0.7  # how often the positive class is true in either group
 

@@ -58,7 +58,8 @@ def audit(
 
     found = data_named(data, target, groups)
     opened = [model_named(m, found) for m in models] or None
-    report = lk.audit(opened, found, plan, out, rows=rows, listen=Lines())
+    with Lines().watching() as lines:
+        report = lk.audit(opened, found, plan, out, rows=rows, listen=lines)
     summary(report, Path(out))
     return NOT_MET if any(f.status in fail_on for f in report.findings) else DONE
 

@@ -33,9 +33,7 @@ def listed(context: click.Context, option: click.Parameter, given: Iterable[str]
 @click.option("--by", multiple=True, required=True, callback=listed, help="Columns of groups: sex,race; repeatable.")
 @click.option("--positive", help="The positive class; needed unless the classes are 0 and 1.")
 @click.option("--given", multiple=True, callback=listed, help="Columns that may rightly be taken into account.")
-@click.option(
-    "--drop", multiple=True, callback=listed, help="Columns that say nothing of people, such as identifiers."
-)
+@click.option("--drop", multiple=True, callback=listed, help="Columns that say nothing of people, such as identifiers.")
 @click.option(
     "--harm", multiple=True, callback=listed, help="What may go wrong: labkit list harms. Chooses the errors."
 )
@@ -76,7 +74,8 @@ def bias(
     metrics = [m for m in lk.choose_metrics(harm) if m != "selection_rate"] if harm else []
     options |= {"errors.metrics": metrics} if metrics else {}
     chosen = plans.load(own, options={k: v for k, v in options.items() if v is not None})
-    report = lk.audit(answers, columns, chosen, out, listen=Lines())
+    with Lines().watching() as lines:
+        report = lk.audit(answers, columns, chosen, out, listen=lines)
     tell_answers(report.outcomes)
     if out:
         summary(report, Path(out))

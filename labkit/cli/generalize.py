@@ -25,7 +25,9 @@ DONE, NOT_MET = 0, 1
 @click.option("--no-training", is_flag=True, help="--data holds test rows alone: the training data are not known.")
 @click.option("--learner", help="What shadow models are: network, or own, the model's architecture trained anew.")
 @click.option("--show", type=int, help="How many of the examples that are named may be shown, with their inputs.")
-@click.option("--plan", default="generalize", show_default=True, help="A .toml file, or the name of one of labkit's own.")
+@click.option(
+    "--plan", default="generalize", show_default=True, help="A .toml file, or the name of one of labkit's own."
+)
 @click.option("--rows", type=int, help="At most so many examples of each part, in every step.")
 @click.option("--out", help="A folder for a whole report.")
 @click.option("--fail-on", type=click.Choice(STATUSES), multiple=True, help="Exit with 1 when a finding is this.")
@@ -54,7 +56,8 @@ def generalize(
     opened = [model_named(m, found) for m in models]
     asked: dict[str, Any] = {"learner": learner, "show": show}
     chosen = plans.load(plan, rows=rows, options={k: v for k, v in asked.items() if v is not None})
-    report = lk.audit(opened, found, chosen, out, listen=Lines())
+    with Lines().watching() as lines:
+        report = lk.audit(opened, found, chosen, out, listen=lines)
     for subject in report.subjects:
         if len(report.subjects) > 1:
             click.echo(f"\n{subject['name']}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from labkit.core import progress
 
 if TYPE_CHECKING:
     from labkit.core.record import Record
@@ -20,10 +25,28 @@ STATUSES = ("does_not_meet", "inconclusive", "not_measured")
 
 
 class Lines:
-    """One line a step on the terminal: what, and how long it took or that it was there already."""
+    """One line a step on the terminal: what, and how long it took or that it was there already.
+
+    A person who watches also sees how long the step under way will still take, where the work within it tells.
+    """
 
     def __init__(self) -> None:
         self.open = False
+        self._left, self._said = progress.Left(), 0.0
+
+    @contextmanager
+    def watching(self) -> Iterator[Lines]:
+        """Within this context, work that says how far it is is heard."""
+        with progress.listening(self.hear if sys.stdout.isatty() else None):
+            yield self
+
+    def hear(self, what: str, done: int, total: int) -> None:
+        """Write behind the step under way how long it will still take, at most five times a second."""
+        left = self._left(what, done, total)
+        if self.open and left and time.monotonic() - self._said > 0.2:
+            self._said = time.monotonic()
+            # back by as many places: the line's own end is written over it
+            click.echo(f"{left:<20.20}" + "\b" * 20, nl=False)
 
     def __call__(self, what: str, outcome: Outcome | None) -> None:
         if outcome is None:
@@ -34,6 +57,9 @@ class Lines:
             click.echo(f"  {what:<72.72} kept")
             return
         self.open = False
+        if self._said:
+            click.echo(" " * 20 + "\b" * 20, nl=False)
+            self._said = 0.0
         mark = {"not_measured": "not measured", "contradicted": "contradicted"}.get(outcome.status, "")
         click.echo(f"{outcome.seconds:6.1f} s  {mark}".rstrip())
 

@@ -18,7 +18,7 @@ from labkit.models.classifier import Classifier
 from labkit.models.normalize import Normalize
 from labkit.models.texts import PADDING
 
-LARGE = 2_000_000  # numbers in a module beyond which it is not trained many times
+LARGE = 2_000_000  # numbers in a module beyond which it is not trained from fresh weights
 HIDDEN = (128, 64)
 WIDTH = 32  # of a word's vector
 

@@ -95,7 +95,7 @@ def _joined(title: str, workers: int) -> tuple[Any, bool]:
     own = not ray.is_initialized()
     if own:
         found = {"env_vars": {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}}  # workers import what we can
-        quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
         ray.init(num_cpus=workers, runtime_env=found, _node_ip_address="127.0.0.1", **quiet)
     return ray, own
 

@@ -67,13 +67,14 @@ def stacked(modules: Sequence[nn.Module]) -> Stacked | None:
     rows = [list(same) for same in zip(*(e or [] for e in every))]
     lead = next((i for i, row in enumerate(rows) if not _fixed(row)), len(rows))
     layers: list[nn.Module] = []
-    order = None
+    order: Tensor | None = None
     for row in rows[lead:]:
         name, parts = row[0][0], [part for _, part in row]
         match parts[0]:
             case FeatureEmbedding() if not layers:
-                layers.append(_Embedded(name, parts))
-                order = layers[0].order
+                embedded = _Embedded(name, parts)
+                layers.append(embedded)
+                order = embedded.order
             case nn.Flatten(start_dim=1, end_dim=-1):
                 pass  # what comes here is flat
             case nn.Linear():
@@ -144,9 +145,9 @@ class _Embedded(nn.Module):
         first = parts[0]
         self.name, self.numbers, self.pieces = name, first.numbers, first.pieces
         self.categories = [int(i) for i in first.tables]
-        self.sizes = [first.tables[str(i)].num_embeddings for i in self.categories]
+        self.sizes = [t.num_embeddings for t in _tables(first)]
         self.width = first.offset.shape[1]
-        tables = [torch.cat([p.tables[str(i)].weight for i in self.categories] or [p.offset[:0]]) for p in parts]
+        tables = [torch.cat([*(t.weight for t in _tables(p)), p.offset[:0]]) for p in parts]
         self.tables = nn.Parameter(torch.stack(tables).detach())
         self.slope = nn.Parameter(torch.stack([p.slope for p in parts]).detach().clone())
         self.offset = nn.Parameter(torch.stack([p.offset for p in parts]).detach().clone())
@@ -174,7 +175,7 @@ class _Embedded(nn.Module):
 
     def forward(self, rows: Tensor, between: Tensor) -> Tensor:
         models, n, _ = rows.shape
-        knots = [self.tables]
+        knots: list[Tensor] = [self.tables]
         for i, slope in enumerate(self.slope.split(self.pieces, 1)):
             start = self.offset[:, i : i + 1]
             knots += [start, start + slope.cumsum(1)]
@@ -191,6 +192,10 @@ class _Embedded(nn.Module):
         named = {f"{self.name}tables.{i}.weight": t for i, t in zip(self.categories, tables)}
         lines = {"slope": self.slope, "offset": self.offset}
         return named | {f"{self.name}{k}": v.detach()[member] for k, v in lines.items()}
+
+
+def _tables(embedding: FeatureEmbedding) -> list[nn.Embedding]:
+    return [part for part in embedding.tables.values() if isinstance(part, nn.Embedding)]
 
 
 class _Drop(torch.autograd.Function):

@@ -74,6 +74,7 @@ class Job(W.HBox):
         self._wanted.clear()
         self._ended.clear()
         self._at, self._began = ("starting", 0, 1), time.monotonic()
+        self._left = progress.Left()
         self._result: Any = None
         self._error: BaseException | None = None
         self.start.disabled, self.halt.disabled, self.bar.bar_style = True, False, ""
@@ -120,7 +121,9 @@ class Job(W.HBox):
         while not self._ended.is_set():
             what, done, total = self._at
             self.bar.value = done / max(total, 1)
-            self.text.say(f"{what}: {done} of {total}, {time.monotonic() - self._began:.0f} s")
+            left = self._left(what, done, total)
+            spent = f"{time.monotonic() - self._began:.0f} s"
+            self.text.say(f"{what}: {done:,} of {total:,}, {spent}{', ' + left if left else ''}")
             await asyncio.sleep(_PERIOD)
         self._finish()
 

@@ -1,8 +1,7 @@
 """Networks as learners: a small dense one, and the user's own trained anew.
 
 The loop of ``labkit.training`` makes the reference models: recipes with augmentation, checkpoints and stacks of seeds. Here
-a loss must see each person's group and weight, and the module may be anybody's; and an analysis stands beside training,
-not on it. So this loop is its own, and short.
+a loss must see each person's group and weight, and the module may be anybody's. So this loop is its own, and short.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from labkit.data.split import Split
 from labkit.mitigations import Model
 from labkit.mitigations._soft import cross_entropy
 from labkit.models.classifier import Classifier
+from labkit.training.learners import LARGE, forget
 
 HELD_OUT = 0.1  # share of the people on whom the best pass is chosen
 EVALUATION = 4096  # people answered at once
-LARGE = 2_000_000  # numbers in a model that is trained on from its own weights instead of new ones
 
 
 @dataclass(frozen=True)
@@ -114,24 +113,9 @@ def anew(given: nn.Module | Classifier | None, split: Split, seed: int) -> Anew:
         raise Refused(
             f"training {model.name}", "a module without parameters", "learner='logistic', 'trees' or 'network'"
         )
-    fresh = numbers <= LARGE
+    fresh = numbers <= LARGE  # a larger one is trained on from its own weights
     how = "new weights" if fresh else "its own weights on, as it is large"
     return Anew(model, fresh, seed, f"{model.name}, a copy trained from {how}, Adam, best pass on a tenth held out")
-
-
-@torch.no_grad()
-def forget(module: nn.Module) -> None:
-    """Draw all weights anew, from torch's own generator: as each layer draws its own, or, of a layer that says nothing of
-    it, the same numbers in random places."""
-    drawn: set[int] = set()
-    for part in module.modules():
-        draw = getattr(part, "reset_parameters", None)
-        if callable(draw):
-            draw()
-            drawn |= {id(p) for p in part.parameters(recurse=False)}
-    for parameter in module.parameters():
-        if id(parameter) not in drawn:
-            parameter.copy_(parameter.flatten()[torch.randperm(parameter.numel())].view_as(parameter))
 
 
 def _learn(
