@@ -76,9 +76,8 @@ def distribution_shift(
     if train.schema.modality == "text":
         words = features.new_words(train, test, WORD_DEALS, stream("words"))
     x, sizes, place = _vectors(run, model, train, test, layer, stream("rows"))
-    told = whole.told_apart(*x, sizes, seed, stream("folds"))
-    plain = [_plain(v, sizes) for v in x]
-    distance, distance_p = whole.discrepancy(*plain, stream("discrepancy"))
+    told = whole.told_apart(x[0], x[1], sizes, seed, stream("folds"))
+    distance, distance_p = whole.discrepancy(_plain(x[0], sizes), _plain(x[1], sizes), stream("discrepancy"))
     areas = np.array(list(told.values()))
     named = tuple(told) if model is None else ("linear probe",)
     return DistributionShift(
@@ -88,7 +87,7 @@ def distribution_shift(
         n_test=len(test),
         features=tuple(names),
         numeric=np.array(numeric),
-        **features.tabled(found),  # type: ignore[arg-type]
+        **features.tabled(found),
         words=words[0],
         words_of=words[1],
         words_p=words[2],
@@ -167,7 +166,7 @@ def _classes(
     test: Split,
     predictions: Sequence[Predictions] | None,
     generator: np.random.Generator,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """The classes' shares in both parts, and those in test told by a model's answers."""
     k = len(train.classes)
     counts = np.stack([np.bincount(s.y[s.y >= 0], minlength=k) for s in (train, test)])

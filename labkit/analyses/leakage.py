@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ASKED = "leakage"
 LEAST = 30
+NUMBERS = ("hits", "of", "value", "low", "high", "usual", "p")
 
 
 def leakage(
@@ -82,7 +83,7 @@ def leakage(
     ]
     shown = slice(0, min(show, len(twins.rows)))
     pairs = np.column_stack([twins.twin, twins.rows])
-    keys = ("hits", "of", "value", "low", "high", "usual", "p")
+    arrays: dict[str, Any] = {k: np.array([getattr(f, k) for f in found]) for k in NUMBERS}
     return Leakage(
         provenance=run.provenance(),
         warnings=tuple(run.warnings),
@@ -90,7 +91,7 @@ def leakage(
         n_test=len(test),
         leak=tuple(f.kind for f in found),
         subject=tuple(f.subject for f in found),
-        **{k: np.array([getattr(f, k) for f in found]) for k in keys},  # type: ignore[arg-type]
+        **arrays,
         note=tuple(f.note for f in found),
         missing=tuple(f.missing for f in found),
         about=space.about,

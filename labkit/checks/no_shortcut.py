@@ -36,11 +36,9 @@ def no_shortcut(
     missed = more & (record.gap_low > gap)
     found = known & np.where(record.column, turned & more, turned | missed)
     unclear = known & ~found & (record.share_low > alone)
-    for i in np.flatnonzero(found | unclear):
+    for i in np.flatnonzero(found | unclear).tolist():
         status: FindingStatus = "does_not_meet" if found[i] else "inconclusive"
-        yield Finding(
-            check="no_shortcut", status=status, criterion=criterion, thresholds=about, **_told(record, int(i))
-        )
+        yield Finding(check="no_shortcut", status=status, criterion=criterion, thresholds=about, **_told(record, i))
     if not (found | unclear).any():
         i = int(np.nan_to_num(record.follow_low, nan=-1.0).argmax())
         told = _told(record, i)

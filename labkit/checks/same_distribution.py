@@ -79,7 +79,7 @@ def _together(record: DistributionShift, about: dict[str, float]) -> dict[str, A
     at = int(record.auc.argmax())
     ends = number(float(record.auc[at]), float(record.auc_low[at]), float(record.auc_high[at]))
     says = (
-        f"A {record.learners[at]} on {record.layer} tells test from training rows with an AUC of {ends} "
+        f"Test rows are told from training rows by {record.learners[at]} on {record.layer} with an AUC of {ends} "
         f"({p_value(float(record.auc_p[at]))} after correction), where 0.5 is chance; mean discrepancy "
         f"{p_value(record.discrepancy_p)}."
     )

@@ -30,7 +30,7 @@ class Shortcuts(Record):
         share: how much of what the model has over the majority's share the cue has by itself, with its bootstrap ends
             share_low, share_high; nan where the model has nothing.
         agree, disagree: rows where the cue agrees and where not. right, wrong: the model's accuracy on each; gap,
-            gap_low, gap_high: the first less the second (Newcombe).
+            gap_low, gap_high: the first less the second (Newcombe); nan where a cue says one class only.
         worst, worst_low, worst_high, worst_n, worst_group: the least accuracy over levels and labels with at least
             ``least`` rows, as worst-group accuracy (Sagawa et al., 2020, arXiv 1911.08731).
         excess, excess_low, excess_high: how much more the model's probabilities go with the cue than the labels do, as

@@ -35,12 +35,16 @@ def figure(record: DistributionShift) -> go.Figure:
         specs=[[{"rowspan": 2}, {}], [None, {}]],
         subplot_titles=titles,
         horizontal_spacing=0.26,
-        vertical_spacing=0.22,
+        vertical_spacing=0.27,
         row_heights=[0.3, 0.7],
     )
     heading = f"{record.n_train:,} training and {record.n_test:,} test rows, 95 % intervals"
-    result.update_layout(base(heading, height=230 + 26 * rows_of).layout)
+    result.update_layout(base(heading, height=260 + 26 * rows_of).layout)
     result.update_layout(showlegend=False, margin={"l": 170, "t": 84})
+    unit = "share of rows" if not record.numeric.any() else "standard deviations"
+    unit += " (categories: share of rows)" if record.numeric.any() and not record.numeric.all() else ""
+    for title, row, col in ((unit, 1, 1), ("AUC, 0.5 is chance", 1, 2), ("share in test less share in training", 2, 2)):
+        result.update_xaxes(title=title, title_font_size=12, row=row, col=col)
     result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     names = [short(record.features[i], 24) for i in order]
@@ -135,7 +139,7 @@ def says(record: DistributionShift) -> str:
     one = number(record.difference[most], record.low[most], record.high[most])
     unit = "standard deviations" if record.numeric[most] else "of the rows"
     told = (
-        f"{record.n_test:,} test rows are told from {record.n_train:,} training rows with an AUC of {area} by a "
+        f"{record.n_test:,} test rows are told from {record.n_train:,} training rows with an AUC of {area} by "
         f"{record.learners[at]} on {record.layer} ({p_value(record.auc_p[at])}; 0.5 is chance). {sure} of "
         f"{len(record.features)} features differ beyond chance; most {record.features[most]}, by {one} {unit}."
     )

@@ -23,8 +23,8 @@ def figure(record: Shortcuts) -> go.Figure:
     titles = ["answers that turn with the cue", "accuracy of the model"]
     result = make_subplots(1, 2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.06)
     heading = f"Cheap cues of {record.n_test:,} test rows, exchanged in {record.n_exchanged}; 95 % intervals"
-    result.update_layout(base(heading, height=190 + 28 * len(order)).layout)
-    result.update_layout(margin={"l": 190, "t": 84}, legend={"y": -0.2})
+    result.update_layout(base(heading, height=230 + 28 * len(order)).layout)
+    result.update_layout(margin={"l": 190, "t": 84}, legend={"y": -0.3})
     result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     names = [short(record.cues[i], 26).replace("<", "‹").replace(">", "›") for i in order]
@@ -40,8 +40,8 @@ def figure(record: Shortcuts) -> go.Figure:
     ):
         low, high = _wilson(value[order], rows_of[order])
         _points(result, places + shift, (value[order], low, high), name, look, 2)
-    result.update_xaxes(range=[-0.28, 1.05], col=1)
-    result.update_xaxes(range=[-0.02, 1.02], col=2)
+    result.update_xaxes(range=[-0.28, 1.05], title="share of rows, beyond another cue", col=1)
+    result.update_xaxes(range=[-0.02, 1.02], title="share right", col=2)
     return result
 
 
@@ -102,7 +102,7 @@ def says(record: Shortcuts) -> str:
     """The cue that answers follow most surely, and where the model is right."""
     begin = f"{len(record.cues)} cheap cues on {record.n_test:,} test rows, of which {record.model} gets {share(*record.accuracy)} right"
     if np.isnan(record.follow_low).all():
-        i = int(record.gap_low.argmax())
+        i = int(np.nan_to_num(record.gap_low, nan=-1.0).argmax())
         gap = number(record.gap[i], record.gap_low[i], record.gap_high[i])
         return f"{begin}; none could be exchanged. Accuracy differs most by {record.cues[i]}: {gap} between where it agrees with the label and where not."
     i = int(np.nanargmax(record.follow_low))

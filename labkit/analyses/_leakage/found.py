@@ -77,5 +77,5 @@ def columns(asked: str, data: Dataset, frames: Sequence[pd.DataFrame] | None) ->
         raise Refused(asked, given, "frames=(train, test), a row an example in their order")
     for name in frames[0].columns:
         if name in frames[1].columns and str(name) not in found and str(name) != data.schema.target:
-            found[str(name)] = Column(str(name), *(frame[name].to_numpy() for frame in frames), seen=False)
+            found[str(name)] = Column(str(name), frames[0][name].to_numpy(), frames[1][name].to_numpy(), False)
     return list(found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from labkit.data.split import Split
 # Pictures are compared at most so large, and their fingerprints are so many cells a side.
 SIDE, CELLS = 32, 7
 Distances = Callable[[slice], np.ndarray]
+Nearest = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Space:
 
     about: str
     close: float
-    between: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    between: Callable[[np.ndarray, np.ndarray], Nearest]
 
 
 def space(train: Split, whole: Split, code: np.ndarray) -> Space:
@@ -59,7 +61,7 @@ def filled(x: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.where(holes, mean, x)
 
 
-def _least(distances: Distances, asked: np.ndarray, among: np.ndarray, code: np.ndarray) -> tuple[np.ndarray, ...]:
+def _least(distances: Distances, asked: np.ndarray, among: np.ndarray, code: np.ndarray) -> Nearest:
     """Least distance and the row that has it, part by part."""
     step = max(1, PART // len(among))
     least, place = np.full(len(asked), np.inf), np.zeros(len(asked), np.int64)
@@ -73,7 +75,7 @@ def _least(distances: Distances, asked: np.ndarray, among: np.ndarray, code: np.
     return least, among[place]
 
 
-def _vectors(x: np.ndarray, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, ...]:
+def _vectors(x: np.ndarray, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> Nearest:
     others = x[among]
     size = np.square(others).sum(1)
 
@@ -98,7 +100,7 @@ def lines(split: Split) -> list[str]:
     return [" ".join(map(str, row[row != 0])) for row in split.x]
 
 
-def _words(whole: Split, train: int):  # type: ignore[no-untyped-def]
+def _words(whole: Split, train: int) -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     counts = HashingVectorizer(
@@ -107,7 +109,7 @@ def _words(whole: Split, train: int):  # type: ignore[no-untyped-def]
     return TfidfTransformer(sublinear_tf=True).fit(counts[:train]).transform(counts).tocsr()
 
 
-def _cosines(weighed, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, ...]:  # type: ignore[no-untyped-def]
+def _cosines(weighed: Any, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> Nearest:
     others = weighed[among].T.tocsr()
     return _least(lambda part: 1 - (weighed[asked[part]] @ others).toarray(), asked, among, code)
 
@@ -134,7 +136,7 @@ def _cells(light: np.ndarray) -> np.ndarray:
     return _unit(sums.reshape(*light.shape[:-2], -1))
 
 
-def _pictures(light: np.ndarray, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, ...]:
+def _pictures(light: np.ndarray, code: np.ndarray, asked: np.ndarray, among: np.ndarray) -> Nearest:
     """Candidates by fingerprints of shifted and mirrored pictures; the nearest of them by its pixels."""
     far = max(1, min(light.shape[1:]) // 14)
     height, width = light.shape[1:]

@@ -98,7 +98,7 @@ def new_words(train: Split, test: Split, deals: int, generator: np.random.Genera
     return (hits / of, float(low), float(high)), of, resampling.share_as_large(share[1:], float(share[0]))
 
 
-def tabled(found: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+def tabled(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The features' findings as arrays, p-values corrected."""
     names = ("difference", "low", "high", "p", "psi", "beyond", "beyond_low", "beyond_high", "beyond_p")
     arrays = {k: np.array([f[k] for f in found], float) for k in names}

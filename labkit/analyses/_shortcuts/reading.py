@@ -152,9 +152,9 @@ def _words(train: Split, test: Split) -> list[Reading]:
     surprise[:2] = 0
     found = []
     for word in np.argsort(-surprise, kind="stable")[:WORDS]:
-        there = [(s.x == word).any(1).astype(int) for s in (train, test)]
+        first, other = ((s.x == word).any(1).astype(int) for s in (train, test))
         name = f"the word {train.schema.vocabulary[word]!r}"
-        found.append(Reading(name, *there, ("not there", "there"), True, exchange=_word(int(word))))
+        found.append(Reading(name, first, other, ("not there", "there"), True, exchange=_word(int(word))))
     return found
 
 

@@ -41,6 +41,8 @@ def weighed(
     low, high = intervals.newcombe(hits[0], counts[0], hits[1], counts[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         side = hits / counts
+    if len(np.unique(says)) < 2:  # where a cue says one class only, those are the accuracies of the classes
+        side, low, high = np.full(2, NAN), NAN, NAN
     top = (y == prior.argmax()).astype(int)
     found = {
         "p": p,
