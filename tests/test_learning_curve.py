@@ -192,6 +192,7 @@ class TestWidth:
     def test_a_penalty_takes_the_peak_away_and_none_is_said(self, digits):
         twin = self.asked(digits, ridge=0.03)
         assert twin.peak.p > 0.01 and twin.peak.height < 0.02
+        assert twin.train[-1].mean() > 0.05, "wrong labels are there, and are not learnt"
         assert "No peak" in told(twin, "double_descent").says and "peak is at" not in lk.says(twin)
 
     def test_the_shortest_exact_fit_and_the_penalised_one(self):

@@ -79,7 +79,7 @@ def law_of(errors: Errors, role: np.ndarray) -> tuple[Law | None, str]:
         error=value,
         error_low=low,
         error_high=high,
-        doubled=_above(_pivotal(-np.diff(lasts(twice))[:, 0], -float(np.diff(last(twice))[0]))),
+        doubled=_above(_both(-np.diff(lasts(twice))[:, 0], -float(np.diff(last(twice))[0]))),
     )
     ratio = f"{found.miss[0]:.2f} ({found.miss[1]:.2f} to {found.miss[2]:.2f}) times those measured"
     edge = np.log1p(TOLERANCE)
@@ -113,10 +113,12 @@ def _estimate(drawn: np.ndarray, value: float) -> Estimate:
     return (value, *bias_corrected(drawn, value))
 
 
-def _pivotal(drawn: np.ndarray, value: float) -> Estimate:
-    """For what lies off in the draws as it does in the estimate: a floor that may not go below 0 takes from the slope."""
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return value, float(2 * value - high), float(2 * value - low)
+def _both(drawn: np.ndarray, value: float) -> Estimate:
+    """With the ends of the bias-corrected interval and of the pivotal one: the first covers too seldom where a floor that
+    may not go below 0 takes from the slope, the second where there is a floor."""
+    _, low, high = _estimate(drawn, value)
+    least, most = np.quantile(drawn, (0.025, 0.975))
+    return value, min(low, float(2 * value - most)), max(high, float(2 * value - least))
 
 
 def _above(estimate: Estimate) -> Estimate:
