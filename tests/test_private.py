@@ -139,7 +139,7 @@ def test_a_model_is_the_same_whoever_trains_beside_it() -> None:
 def test_rows_that_a_model_does_not_see_change_nothing() -> None:
     x, y = data()
     chosen = np.arange(200)[None] < 150
-    options = {"private": Private(5.0, 1e-4), "fit": Fit(epochs=1, batch_size=40, rate=1e-2)}
+    options = {"private": Private(5.0, 1e-4), "fit": Fit(epochs=1, batch_size=30, rate=1e-2)}
     other = np.where(chosen[0][:, None], x, 100.0).astype(np.float32)
     first, second = (fit_private(dense, v, y, chosen, **options).many.logits(x) for v in (x, other))
     assert np.array_equal(first, second)

@@ -78,15 +78,13 @@ def canaries(
     check_parts(ASKED, data)
     kinds, repeats, fpr = tuple(kinds), tuple(repeats), tuple(sorted(map(float, fpr)))
     _check(kinds, repeats, fpr, private)
-    shape = tuple(
+    for name, value, least in (("models", models, 8), ("count", count, 2), ("twins", twins, 20)):
         _examples.count(ASKED, name, value, least, 100_000)
-        for name, value, least in (("models", models, 8), ("count", count, 2), ("twins", twins, 20))
-    )
     rows = _examples.count(ASKED, "rows", rows, 30, 1_000_000)
     needed = count * len(repeats) + twins + 30
     if len(data.train) < needed:
         raise Refused(ASKED, f"{len(data.train)} training rows", f"at least {needed}, or smaller count= and twins=")
-    planting = Planting.drawn(data.train, rows, kinds, repeats, shape, private is not None, seed)
+    planting = Planting.drawn(data.train, rows, kinds, repeats, (models, count, twins), private is not None, seed)
     fit = fit or (LONG if private is None else PRIVATELY)
     trained = find_learner(learner, planting.host, model)
     run = Run(ASKED, {}, seed, None, {"train": data.train.describe(), "test": data.test.describe()})

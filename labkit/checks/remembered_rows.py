@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from labkit.core.method import Range
-from labkit.core.words import number
+from labkit.core.words import less
 from labkit.records.finding import Finding, FindingStatus
 from labkit.records.memorization import Memorization
 
@@ -30,7 +30,7 @@ def remembered_rows(
     value, low, high = record.remembered
     says = (
         f"of {record.hard} training rows that models without them get wrong {record.given_back} are given their label, of "
-        f"{record.hard_test} such test rows {record.given_back_test}: {number(value, low, high)} more in training."
+        f"{record.hard_test} such test rows {record.given_back_test}: {less(-value, -high, -low)} often in training."
     )
     n = min(record.hard, record.hard_test)
     if n < least:

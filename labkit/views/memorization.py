@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from labkit.core import intervals
-from labkit.core.words import number
+from labkit.core.words import less, number
 from labkit.records.memorization import Memorization
 from labkit.views._gallery import picture, short
 from labkit.views._style import COLOURS, NEUTRAL, base, errors, rgba
@@ -167,9 +167,11 @@ def rows(record: Memorization) -> pd.DataFrame:
 
 def says(record: Memorization) -> str:
     """What the audited model remembered beside its control; how many rows chance does not explain."""
+    quarter = int(np.searchsorted(record.level, 0.25 - 1e-9))
     start = (
         f"{record.above} of {len(record):,} training rows are memorised by the {record.learner} beyond what chance shows of "
-        f"any row ({number(record.chance)}); on rows that {record.models} models saw they are right "
+        f"any row ({number(record.chance)}), {record.rows_at[quarter]} by 0.25 or more where chance would show "
+        f"{record.chance_at[quarter]:.0f}; on rows that {record.models} models saw they are right "
         f"{number(*record.mean)} more often than on rows that they did not see"
     )
     if not record.model:
@@ -184,9 +186,8 @@ def _told(record: Memorization) -> str:
             f"What {record.model} remembers was not measured because no row is answered wrongly by models without it."
         )
     value, low, high = record.remembered
-    share = number(value, low, high)
     clear = "it remembers them" if low > 0 else "which shows no remembering"
     return (
         f"Of {record.hard} training rows that models without them get wrong, {record.model} gives {record.given_back} their "
-        f"label, and of {record.hard_test} such test rows {record.given_back_test}: {share} more in training, {clear}."
+        f"label, and of {record.hard_test} such test rows {record.given_back_test}: {less(-value, -high, -low)} often in training, {clear}."
     )
