@@ -8,11 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from labkit.core.words import number
 from labkit.records.loss_landscape import LossLandscape
 from labkit.views._style import COLOURS, DASHES, NEUTRAL, base, rgba
 
 LOW, HIGH = 0.01, 100.0  # nats: the same colours and heights in each figure, so that two models can be compared
+REACH = (1e-4, 1e3)  # of the cross-sections, unless they go further
 LEVELS = [m * 10.0**e for e in range(-2, 3) for m in (1, 2, 5)]
 LIGHT = 2.0  # nats from which the colours are light
 FLOOR = 1e-6  # a loss of 0 has no logarithm
@@ -54,11 +54,18 @@ def _plane(result: go.Figure, record: LossLandscape) -> None:
         },
     )
     result.add_trace(shades, row=1, col=1)
-    for x, y, level in _contours(record):
+    inside, labelled = 0.9 * record.place[-1], [(np.inf, np.inf)]
+    for x, y, level in reversed(_contours(record)):
         ink = "#ffffff" if level < LIGHT else "#111111"
         line = go.Scatter(x=x, y=y, mode="lines", line={"color": ink, "width": 1}, showlegend=False)
         result.add_trace(line.update(hoverinfo="skip"), row=1, col=1)
-        top = int(np.nanargmax(np.where(y <= 0.9 * record.place[-1], y, -np.inf)))
+        within = (np.abs(x) <= inside) & (y <= inside)
+        if not within.any():
+            continue
+        top = int(np.argmax(np.where(within, y, -np.inf)))
+        if np.abs(np.array(labelled) - (x[top], y[top])).max(1).min() < 0.09 * (record.place[-1] - record.place[0]):
+            continue  # its number would lie on another's
+        labelled.append((float(x[top]), float(y[top])))
         text = go.Scatter(x=[x[top]], y=[y[top]], mode="text", text=[f"{level:g}"], showlegend=False, hoverinfo="skip")
         result.add_trace(text.update(textfont={"color": ink, "size": 11}), row=1, col=1)
     marker = {"color": COLOURS[1], "size": 9, "symbol": "x"}
@@ -96,17 +103,14 @@ def _sections(result: go.Figure, record: LossLandscape) -> None:
     guess = float(np.log(record.classes))
     ends = {"x0": float(x[0]), "x1": float(x[-1]), "y0": guess, "y1": guess}
     result.add_shape(type="line", **ends, line={"dash": "dot", "width": 1.2, "color": NEUTRAL}, row=1, col=2)
-    result.add_annotation(
-        x=0, y=np.log10(guess), text="guessing among the classes", showarrow=False, yshift=8, font_size=11, row=1, col=2
-    )
     known = record.sections[np.isfinite(record.sections)]
-    reach = np.log10([min(LOW, max(known.min(), FLOOR)), max(HIGH, 1.2 * known.max())])
+    reach = np.log10([min(REACH[0], max(known.min(), FLOOR)), max(REACH[1], 1.2 * known.max())])
     ticks = [10.0**e for e in range(int(np.ceil(reach[0])), int(reach[1]) + 1)]
     result.update_yaxes(
         title_text="loss (nats)", type="log", range=list(reach), tickvals=ticks, ticktext=[f"{t:g}" for t in ticks],
         row=1, col=2,
     )  # fmt: skip
-    result.update_xaxes(title_text="step (filter lengths)", range=_ends(x), row=1, col=2)
+    result.update_xaxes(title_text="step (filter lengths); dotted: guessing", range=_ends(x), row=1, col=2)
 
 
 def _ends(place: np.ndarray) -> list[float]:
@@ -135,7 +139,7 @@ def rows(record: LossLandscape) -> pd.DataFrame:
 def says(record: LossLandscape) -> str:
     """How sharp the loss is, in numbers that depend on how the net is written and in such that do not."""
     return (
-        f"On {record.n} rows the loss of {record.provenance.model['name']} is {number(*record.here)} nats. Its Hessian's "
+        f"On {record.n} rows the loss of {record.provenance.model['name']} is {_wide(record.here)} nats. Its Hessian's "
         f"largest eigenvalue is {_wide(record.largest)}, its trace {_wide(record.trace)}; both "
         f"change when layers are rescaled. The curvature along filter-normalised directions is {_wide(record.relative)}, and "
         f"moving the weights by {record.radius:g} in units of their own size raises the loss by at least "
