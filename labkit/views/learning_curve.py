@@ -12,7 +12,7 @@ from labkit.records.learning_curve import LearningCurve
 from labkit.views._style import COLOURS, DASHES, MARKERS, NEUTRAL, base, errors, rgba
 
 # Ticks of a logarithmic axis of errors: plotly's own leave out the order of magnitude.
-SHARES = [m * 10.0**-k for k in range(5, 0, -1) for m in (1, 2, 5)] + [1.0]
+SHARES = [m * 10.0**-k for k in range(5, 0, -1) for m in (1, 2, 3, 5)] + [1.0]
 AXES = {"examples": "training rows", "width": "width", "epochs": "epochs"}
 
 
