@@ -143,7 +143,7 @@ def _quantile(share: float) -> float:
 
 def test_g10_several_runs_a_side_count_the_noise_of_training() -> None:
     worse = covered = fooled = 0
-    for seed in range(50):
+    for seed in range(30):
         generator = np.random.default_rng(1000 + seed)
         y, hard = generator.integers(0, 2, 300), generator.random(300)
         a, b = (runs_of(4, 0.8, 0.04, 2 * seed + i, y, hard) for i in (0, 1))
@@ -151,8 +151,8 @@ def test_g10_several_runs_a_side_count_the_noise_of_training() -> None:
         covered += found.low[0, 0] <= 0 <= found.high[0, 0]
         worse += found.verdict(0, 0) == "worse"
         fooled += lk.compare_models(a[0], b[0], "accuracy", replicates=500).p[0, 0] < 0.05
-    assert covered >= 44 and worse <= 6
-    assert fooled > 7, "one file a side is told apart too often: the files do differ, the procedures do not"
+    assert covered >= 26 and worse <= 4
+    assert fooled > 4, "one file a side is told apart too often: the files do differ, the procedures do not"
     assert found.error_runs[0] > found.error_rows[0] > 0 and found.pairs == 0 and found.runs_a.shape == (1, 4)
     shifted = lk.compare_models(a, runs_of(6, 0.6, 0.02, 7, y, hard), "accuracy")
     assert shifted.verdict(0, 0) == "worse" and "6 and 4 training runs" in lk.says(shifted)
@@ -212,13 +212,13 @@ def test_it_is_drawn_told_and_stored(tmp_path) -> None:
 )
 def test_the_corrected_interval_covers(k: int, truth: np.ndarray, together: float) -> None:
     covered = 0
-    for seed in range(80):
+    for seed in range(60):
         generator = np.random.default_rng(seed)
         shared = generator.random((100, k)) < together
         chance = np.where(shared, generator.random((100, 1)), generator.random((100, k)))
         found = lk.winners_curse([labelled(np.arange(100) % 2, right) for right in (chance < truth).T], seed=seed)
         covered += found.corrected_low <= truth[found.chosen] <= found.corrected_high
-    assert covered >= 71
+    assert covered >= 53
 
 
 @pytest.mark.parametrize("truth", [np.zeros(200), np.linspace(-2, 2, 200), np.r_[3.0, np.zeros(199)]])
