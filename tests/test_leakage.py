@@ -44,7 +44,7 @@ def row(record: kinds.Leakage, kind: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", ["digits", "german", "compas"])
 def test_clean_splits_raise_no_alarm(name: str) -> None:
-    record = lk.leakage(lk.data.load(name), rows=400)
+    record = lk.leakage(lk.data.load(name), rows=120)
     assert "does_not_meet" not in statuses(record).values(), lk.rows(record)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from labkit.data.split import Dataset, Split
 from labkit.records.leakage import Leakage
 from labkit.records.predict import Predictions
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ASKED = "leakage"
 LEAST = 30
 NUMBERS = ("hits", "of", "value", "low", "high", "usual", "p")
@@ -34,7 +31,7 @@ def leakage(
     *,
     ids: Sequence[str] = (),
     time: str | None = None,
-    frames: Sequence[pd.DataFrame] | None = None,
+    frames: Sequence[Any] | None = None,
     predictions: Predictions | None = None,
     rows: int = 2000,
     show: int = 0,
@@ -52,7 +49,7 @@ def leakage(
     Args:
         ids: columns that name a person or thing; without any, columns that are called an id.
         time: the column that says when a row came about, in dates or numbers.
-        frames: tables of the training and the test part with further columns, a row an example in their order.
+        frames: pandas tables of the training and the test part with further columns, a row an example in their order.
         predictions: of ``data.test``: what the copies are worth to the accuracy.
         rows: test rows that are looked at for near copies (and half as many training rows for the usual distance).
         show: how many pairs of copies are kept as pictures or text; they are people's rows, so none unless asked.

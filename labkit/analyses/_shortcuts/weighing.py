@@ -42,7 +42,7 @@ def weighed(
     with np.errstate(invalid="ignore", divide="ignore"):
         side = hits / counts
     if len(np.unique(says)) < 2:  # where a cue says one class only, those are the accuracies of the classes
-        side, low, high = np.full(2, NAN), NAN, NAN
+        side, low, high = np.full(2, NAN), np.array(NAN), np.array(NAN)
     top = (y == prior.argmax()).astype(int)
     found = {
         "p": p,
