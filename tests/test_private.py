@@ -85,8 +85,8 @@ def test_the_promise_is_the_accountants_and_costs_noise() -> None:
 
     x, y = data()
     fit = Fit(epochs=1, batch_size=40, rate=1e-2)
-    loud, quiet = (fit_private(dense, x, y, private=Private(e, 1e-4), fit=fit) for e in (1.0, 5.0))
-    for spent, asked in ((loud, 1.0), (quiet, 5.0)):
+    loud, quiet = (fit_private(dense, x, y, private=Private(e, 1e-4), fit=fit) for e in (1.0, 2.0))
+    for spent, asked in ((loud, 1.0), (quiet, 2.0)):
         accountant = RDPAccountant()
         accountant.history = [(spent.noise, spent.rate, spent.steps)]
         assert (
@@ -124,7 +124,7 @@ def test_steps_are_noise_of_the_stated_size_about_the_gradient() -> None:
 def test_a_model_is_the_same_whoever_trains_beside_it() -> None:
     x, y = data()
     chosen = np.random.default_rng(1).random((3, 200)) < 0.8
-    options = {"private": Private(5.0, 1e-4), "fit": Fit(epochs=1, batch_size=40, rate=1e-2)}
+    options = {"private": Private(2.0, 1e-4), "fit": Fit(epochs=1, batch_size=40, rate=1e-2)}
     # the chance of a row is the batch over the rows of the largest model, so that it stands beside both
     chosen[0, :100] = chosen[0, 100:] = True
     together = fit_private(dense, x, y, chosen, seeds=[4, 5, 6], **options)
@@ -139,7 +139,7 @@ def test_a_model_is_the_same_whoever_trains_beside_it() -> None:
 def test_rows_that_a_model_does_not_see_change_nothing() -> None:
     x, y = data()
     chosen = np.arange(200)[None] < 150
-    options = {"private": Private(5.0, 1e-4), "fit": Fit(epochs=1, batch_size=30, rate=1e-2)}
+    options = {"private": Private(2.0, 1e-4), "fit": Fit(epochs=1, batch_size=30, rate=1e-2)}
     other = np.where(chosen[0][:, None], x, 100.0).astype(np.float32)
     first, second = (fit_private(dense, v, y, chosen, **options).many.logits(x) for v in (x, other))
     assert np.array_equal(first, second)
