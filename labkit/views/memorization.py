@@ -157,6 +157,15 @@ def rows(record: Memorization) -> pd.DataFrame:
             "beyond chance": record.value[order] > record.chance,
         }
     )
+    sure = record.influence > record.influence_chance
+    pairs = zip(record.influence_train[sure], record.influence_test[sure], record.influence[sure])
+    helped = {int(row): (int(test), value) for row, test, value in reversed(list(pairs))}
+    table["test row that it helps most, beyond chance"] = [
+        helped.get(int(i), (None,))[0] for i in table["training row"]
+    ]
+    table["models with it are right there more often by"] = [
+        helped.get(int(i), (0, None))[1] for i in table["training row"]
+    ]
     if record.gives_label is not None:
         table["the model gives its label"] = record.gives_label[order]
     if record.texts:
