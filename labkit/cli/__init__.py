@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from labkit.cli.bias import bias
+from labkit.cli.diff import diff
 from labkit.cli.examples import attack, data_options, explain, recommend
 from labkit.cli.generalize import generalize
 from labkit.cli.naming import data_named, model_and_data, model_named
@@ -80,7 +81,7 @@ def train(recipe: str, seeds: int, budget: float, device: str, out: str) -> int:
     return DONE
 
 
-for command in (explain, recommend, attack, bias, generalize):
+for command in (explain, recommend, attack, bias, generalize, diff):
     cli.add_command(command)
 
 
