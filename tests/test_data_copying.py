@@ -158,6 +158,12 @@ def test_rank_comparisons_agree_with_scipy() -> None:
     assert p == pytest.approx(stats.fisher_exact([[hits, 40 - hits], [10 - hits, 50 + hits]], "greater").pvalue)
     assert value == pytest.approx(hits / 40 / (hits / 40 + (10 - hits) / 60)) and low < value < high
     assert np.isnan(rank_z(a[:0], b))
+    one = (
+        among_smallest(np.array([1.0, 2, 2]), np.array([2.0, 4, 5]), 0.15),
+        among_smallest(np.ones(3), np.ones(2), 0.2),
+    )
+    assert one[0][0] == 1 and one[0][3] == pytest.approx(0.5), "the smallest of all is a sample, as one in two times"
+    assert one[1][0] == pytest.approx(0.5) and one[1][3] == 1, "where all are equal nothing is told"
 
 
 def test_nearest_rows_do_not_depend_on_parts(monkeypatch: pytest.MonkeyPatch) -> None:
