@@ -88,12 +88,13 @@ def compare_recipes(subject: Subject, step: Step, seed: int) -> Record:
 
 
 def loss_landscape(subject: Subject, step: Step, seed: int, *, points: int = 21) -> Record:
-    split = subject.split("test" if subject.training else step.split, step.rows)
+    split = subject.split("train" if subject.training else step.split, step.rows)
     return lk.loss_landscape(subject.classifier(), split, points=points, seed=seed)
 
 
 def gradient_flow(subject: Subject, step: Step, seed: int) -> Record:
-    return lk.gradient_flow(subject.classifier(), subject.split(step.split, step.rows), seed=seed)
+    split = subject.split("train" if subject.training else step.split, step.rows)
+    return lk.gradient_flow(subject.classifier(), split, seed=seed)
 
 
 def memorization(
