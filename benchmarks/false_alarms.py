@@ -1,7 +1,7 @@
 """How often each check accuses a sound explanation or a sound robustness curve, and how often it catches a fault.
 
-``python -m benchmarks false_alarms [--of explanations robustness shifts] [--half report] [--models 200] [--faulty 40]
-[--attacked 160] [--write docs/false_alarms.md]``
+``python -m benchmarks false_alarms [--of explanations robustness shifts generalization] [--half report] [--models 200]
+[--faulty 40] [--attacked 160] [--runs 400] [--write docs/false_alarms.md]``
 
 The rules of the checks were set while looking at the half "design" alone; the page tells of the half "report". Of the
 page only the parts asked for with ``--of`` are written anew.
@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 import labkit as lk
+from benchmarks import _alarms_in_generalization as in_generalization
 from benchmarks._alarms_under_attack import Case, cases, shifted_cases
+from benchmarks._false_alarms_in_generalization import page_of_generalization
 from benchmarks._false_alarms_page import page, put
 from benchmarks._false_alarms_under_attack import page_under_attack, page_under_shift
 from benchmarks._sound_models import Family, Sound, families, trained
@@ -60,6 +62,7 @@ def main() -> None:
     options.add_argument("--models", type=int, default=200)
     options.add_argument("--faulty", type=int, default=40)
     options.add_argument("--attacked", type=int, default=160)
+    options.add_argument("--runs", type=int, default=400)
     options.add_argument("--write", type=Path)
     asked, _ = options.parse_known_args()
     torch.set_num_threads(1)
@@ -102,10 +105,24 @@ def shifts(asked: argparse.Namespace) -> Iterator[str]:
     yield page_under_shift(list(shifted_cases(asked.attacked, HALVES[asked.half] + 1_000_000)), asked.half)
 
 
+def generalization(asked: argparse.Namespace) -> Iterator[str]:
+    """The page's part on what models know and remember, again after every twentieth run."""
+    began, told = time.perf_counter(), list[in_generalization.Told]()
+    for run, found in in_generalization.cases(asked.runs, HALVES[asked.half] + 500_000, ORDER):
+        if found[0].twin == in_generalization.TWINS[0].name and run % 20 == 0 and told:
+            print(f"{run} runs, {time.perf_counter() - began:.0f} s", flush=True)
+            yield page_of_generalization(told, asked.half)
+        told += found
+        for text in (text for each in found for text in each.says):
+            print(f"run {run}, {found[0].twin}: {text}", flush=True)
+    yield page_of_generalization(told, asked.half)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "explanations": explanations,
     "robustness": robustness,
     "shifts": shifts,
+    "generalization": generalization,
 }
 
 

@@ -10,15 +10,17 @@ NAN = float("nan")
 
 
 def seen(train: Predictions | None, test: Predictions) -> tuple[np.ndarray | None, int]:
-    """(n,) which test rows stand in the training data, and how many of those have another label there."""
+    """(n,) which test rows stand in the training data, and how many of those have another label there, be it beside their
+    own: in a large table of few categories all labels stand beside each combination."""
     if train is None or train.row is None or test.row is None:
         return None, -1
     found = np.isin(test.row, train.row)
     if not found.any():
         return found, 0
-    known = set(zip(train.row.tolist(), train.y.tolist()))
-    pairs = zip(test.row[found].tolist(), test.y[found].tolist())
-    return found, sum(pair not in known for pair in pairs)
+    known: dict[int, set[int]] = {}
+    for row, label in set(zip(train.row.tolist(), train.y.tolist())):
+        known.setdefault(row, set()).add(label)
+    return found, sum(known[row] != {label} for row, label in zip(test.row[found].tolist(), test.y[found].tolist()))
 
 
 def majority(train: Predictions | None, test: Predictions) -> tuple[str, float, float]:
