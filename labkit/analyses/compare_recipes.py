@@ -41,7 +41,8 @@ def compare_recipes(first: Training, second: Training) -> RecipeComparison:
     differ = [name for name in known if settings[0].get(name) != settings[1].get(name)]
     data = [_trained_on(run) for run in (first, second)]
     both = [m for m in first.measures if m in second.measures]
-    values = {name: np.array([[_of(run, m, name) for m in both] for run in (first, second)]) for name in _MEASURED}
+    tables = ((name, [[_of(run, m, name) for m in both] for run in (first, second)]) for name in _MEASURED)
+    values: dict[str, Any] = {name: np.array(table).reshape(2, len(both)) for name, table in tables}
     return RecipeComparison(
         provenance=Provenance(
             analysis=asked,
@@ -57,7 +58,7 @@ def compare_recipes(first: Training, second: Training) -> RecipeComparison:
         second=tuple(settings[1].get(name, "none") for name in differ),
         shared=len(known) - len(differ),
         measures=tuple(both),
-        **{name: table.reshape(2, len(both)) for name, table in values.items()},
+        **values,
     )
 
 

@@ -29,7 +29,7 @@ def cost(*records: Record) -> Cost:
         given = ", ".join(type(r).__name__ for r in records) or "nothing"
         raise Refused("the cost of results", given, "records, such as those of labkit.predict or labkit.explain")
     took = [_took(r) for r in records]
-    table = {name: np.array([float(t.get(name, np.nan)) for t in took]) for name in NUMBERS}
+    table: dict[str, Any] = {name: np.array([float(t.get(name, np.nan)) for t in took]) for name in NUMBERS}
     known = any(took)
     first = records[0].provenance
     return Cost(
