@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -73,6 +74,24 @@ class TestPasses:
         net(torch.rand(2, 5, 4)).sum().backward()
         took = meter.cost()
         assert (took["forwards"], took["backwards"], took["flops"]) == (10, 10, 30 * 24)
+
+    @pytest.mark.parametrize("folded", [False, True])
+    def test_many_models_trained_at_once(self, folded):
+        """Dense layers have products of their own, a convolution goes through vmap: the run tells what is counted, but for
+        a few examples that try out whether torch can vectorise."""
+        from labkit.training.many import Fit, fit_many
+
+        def make(_):
+            return (
+                nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 3, 4), nn.Flatten()) if folded else nn.Linear(4, 3)
+            )
+
+        x, y = np.random.default_rng(0).random((12, 4), np.float32), np.arange(12) % 3
+        meter = Meter()
+        many = fit_many(make, x, y, np.ones((3, 12), bool), fit=Fit(epochs=2, batch_size=5))
+        took = meter.cost()
+        assert many.costs.backwards == 3 * 12 * 2 and 0 <= took["backwards"] - many.costs.backwards <= 8 * folded
+        assert took["flops"] == (took["forwards"] + 2 * took["backwards"]) * 24 and took["uncounted"] == 0
 
     def test_within_a_transform(self, model):
         gradient = torch.func.vmap(torch.func.grad(lambda x: model(x[None])[0, 0]))(torch.rand(6, 4))

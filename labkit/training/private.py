@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core import progress
+from labkit.core.cost import DONE
 from labkit.core.refused import Refused
 from labkit.models.device import pick
+from labkit.models.work import flops
 from labkit.training.costs import Costs
 from labkit.training.fitting import as_tensor
 from labkit.training.loop import epoch_seed
@@ -131,6 +133,7 @@ def fit_private(
     states = {k: torch.cat([state[k] for state in done]) for k in done[0]}
     costs = Costs(where)
     costs.forwards = costs.backwards = run.drawn
+    DONE.add(run.drawn, run.drawn, flops(modules[0], as_tensor(x[:8], where)))
     many = Many(modules[0].eval(), states, {}, costs, time.perf_counter() - began, True, where, memory)
     return PrivateModels(many, epsilon, private.delta, noise, private.clip, rate, steps, run.cut / max(1, run.drawn))
 

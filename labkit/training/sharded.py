@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from labkit.core import progress
+from labkit.core.cost import DONE
 from labkit.core.refused import Refused
+from labkit.models.work import flops
 from labkit.training.costs import Costs
-from labkit.training.fitting import DEFAULT, Fit
+from labkit.training.fitting import DEFAULT, Fit, as_tensor
 from labkit.training.many import Many, fit_many
 from labkit.training.parts import Make
 
@@ -78,7 +80,11 @@ def fit_sharded(
             task.remote(shared, chosen[s], _own(y, chosen, s), [int(seeds[i]) for i in s], name, settings)
             for s, name in zip(shards, names)
         ]
-        return _together(shards, _results(ray, waiting, title))
+        many = _together(shards, _results(ray, waiting, title))
+        DONE.add(
+            many.costs.forwards, many.costs.backwards, flops(many.pattern, as_tensor(np.asarray(x)[:8], many.device))
+        )
+        return many
     finally:
         if own:
             ray.shutdown()

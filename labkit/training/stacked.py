@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from labkit.core.cost import DONE
 from labkit.models.architectures.tabular_mlp import FeatureEmbedding, TabularMLP
 from labkit.models.normalize import Normalize
+from labkit.models.work import flops
 
 # What works on each value alone, and what needs no weights and is done once for all rows and models.
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.Tanh, nn.Sigmoid, nn.Identity)
@@ -30,10 +32,12 @@ class Stacked(nn.Module):
         super().__init__()
         self.count, self.layers = count, nn.ModuleList(layers)
         self.forwards = self.backwards = 0
+        self.each: float | None = None  # operations that an example takes forward
         self._front, self._pattern = [front], [pattern]  # in lists: their weights are not trained
 
     def front(self, x: Tensor) -> tuple[Tensor, ...]:
         """What of (n, ...) inputs depends on no weight, with n the first axis of each part."""
+        self.each = flops(self._pattern[0], x)
         with torch.no_grad():
             ready = self._front[0](x)
         first = self.layers[0]
@@ -41,12 +45,14 @@ class Stacked(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         """(k, n, classes) logits."""
-        self.forwards += parts[0].shape[0] * parts[0].shape[1]
+        rows = parts[0].shape[0] * parts[0].shape[1]
+        self.forwards += rows
         values = self.layers[0](*parts)
         for layer in self.layers[1:]:
             values = layer(values)
-        if values.requires_grad:
-            self.backwards += values.shape[0] * values.shape[1]
+        learning = values.requires_grad
+        self.backwards += rows * learning
+        DONE.add(rows, rows * learning, self.each)
         return values
 
     def state(self, member: int) -> dict[str, Tensor]:
