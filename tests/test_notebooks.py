@@ -16,7 +16,7 @@ SMALL = {
     "00_start_here": "pictures = 1\nrows = 8",
     "01_explain": "rows = 2\npanel_rows = 1\npasses = 3000\nchanged = 1",
     "02_attack": "rows = 8\nfew = 3\npeople_rows = 20",
-    "03_generalize": "train_rows = 200",
+    "03_generalize": "rows = 400\nmodels = 12\nshadows = 4\ncurve_rows = 512\ntexts = 600",
     "04_bias": "rows = 500\nstrengths = (1.0,)",
     "05_report": "rows = 64\nwhere = 'report'",
 }
