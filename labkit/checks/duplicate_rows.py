@@ -17,13 +17,18 @@ def duplicate_rows(
     conflict: Annotated[
         float, Range(0, 1), "share with another label in training, from which they are no copies"
     ] = 0.02,
+    alpha: Annotated[
+        float, Range(0.0001, 0.2, log=True), "chance that labels of look-alikes agree, below which they are copies"
+    ] = 0.001,
 ) -> Finding:
     """Whether test rows also stand in the training data.
 
     Copies carry their label along. Where enough of the equal rows have another label, they are different examples that
-    look alike, as people do in tables of few categories: that is inconclusive. The metric on the other rows is beside it.
+    look alike, as people do in tables of few categories: that is inconclusive; so it is where so few rows are equal that
+    their labels may agree by chance (at most the majority's share to the power of their number). The metric on the other
+    rows is beside it, and ``labkit.leakage`` also asks whether inputs can be equal by chance.
     """
-    about = {"most": most, "conflict": conflict}
+    about = {"most": most, "conflict": conflict, "alpha": alpha}
     criterion = f"at most {most:.3g} of test rows in training"
     if gap.duplicates < 0:
         says = (
@@ -41,6 +46,9 @@ def duplicate_rows(
         says += (
             f" {gap.conflicts} of them have another label there, so these may be different examples that look alike."
         )
+    elif gap.majority_share**gap.duplicates > alpha:
+        status = "inconclusive"
+        says += " They are few, so these may be different examples that look alike: labkit.leakage asks how likely."
     else:
         status = "does_not_meet"
     if gap.duplicates and not np.isnan(gap.unseen):
