@@ -298,3 +298,22 @@ def test_what_is_no_choice_is_refused() -> None:
     ):
         with pytest.raises(lk.Refused, match=match):
             lk.winners_curse(candidates, metric)
+
+
+def test_areas_without_spread_are_apart_all_the_same() -> None:
+    y = np.repeat([0, 1], 50)
+    perfect, constant = y.astype(float), np.zeros(100)
+    for other, size in ((constant, 0.5), (-perfect, 1.0)):
+        apart, low, high, p = pairs.delong(y, perfect, other)
+        assert apart == size and low <= apart <= high and low > 0 and p < 1e-9
+    drawn = np.random.default_rng(0).normal(size=(2, 100))
+    alone = np.arange(100) == 7
+    apart, low, high, p = pairs.delong(alone.astype(int), *drawn)
+    assert p == 1 and low < 0 < high and low <= apart <= high  # one row of a class says nothing of others
+
+
+def test_runs_that_never_differ_are_not_said_to() -> None:
+    y = np.random.default_rng(0).integers(0, 2, 60)
+    side = [labelled(y, np.ones(60, bool)) for _ in range(2)]
+    found = cell(lk.compare_models(side, side, "accuracy"), "accuracy")
+    assert found["difference"] == 0 and found["p"] == 1 and found["low"] < 0 < found["high"]

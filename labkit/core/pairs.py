@@ -24,8 +24,8 @@ def delong(y: np.ndarray, first: np.ndarray, other: np.ndarray, level: float = 0
     """The difference of two areas under the ROC curve on the same rows, first minus other.
 
     Normal, with the variance of E. DeLong, D. DeLong and D. Clarke-Pearson, 1988, doi 10.2307/2531595, from the share
-    of the other class that each row outranks by either score. Where both scores rank all rows alike the ends are those
-    of as many pairs as the smaller class has rows, none of which tells the two apart.
+    of the other class that each row outranks by either score. Where that says nothing (no row differs from another, one
+    row of a class) the ends are as far away as those of ``unvaried`` pairs, one for each row of the smaller class.
 
     Args:
         y: (n,) 1 for the positive class, 0 for the other. first, other: (n,) scores, higher for the positive class.
@@ -47,12 +47,19 @@ def delong(y: np.ndarray, first: np.ndarray, other: np.ndarray, level: float = 0
     above, below = (one - two for one, two in zip(*parts))
     apart = float(above.mean())
     variance = sum(v.var(ddof=1) / len(v) for v in (above, below) if len(v) > 1)
-    if variance < 1e-18:
-        low, high = (float(end) for end in paired(0, 0, min(m, n), level))
-        return apart, low, high, 1.0
+    if variance < 1e-18 or min(m, n) == 1:
+        return apart, *unvaried(apart, min(m, n), level)
     half = float(ndtri(0.5 + level / 2)) * np.sqrt(variance)
     p = float(2 * ndtr(-abs(apart) / np.sqrt(variance)))
     return apart, float(max(apart - half, -1.0)), float(min(apart + half, 1.0)), p
+
+
+def unvaried(apart: float, n: int, level: float = 0.95) -> tuple[float, float, float]:
+    """Interval and two-sided p of a difference of two rates that n pairs of rows show without any spread: as far to either
+    side as the ends of n pairs of which none tells the two apart; p by the signs of the pairs."""
+    low, high = (float(end) for end in paired(0, 0, n, level))
+    p = 1.0 if abs(apart) < 1e-12 else min(1.0, 2 * 0.5**n)
+    return max(apart + low, -1.0), min(apart + high, 1.0), p
 
 
 def welch(

@@ -102,8 +102,12 @@ def several_runs(
         apart = draws[len(first) :].mean(0) - draws[: len(first)].mean(0)
         parts = (float(np.nanvar(apart)), *over_runs), (max(1.0, len(rows) - 1.0), *freedom)
         low, high, above = pairs.welch(b - a, *parts)
+        p = 2 * min(above, 1 - above)
+        if sum(parts[0]) == 0:
+            rate = (first[0].least, first[0].most) == (0.0, 1.0)
+            low, high, p = pairs.unvaried(b - a, len(rows)) if rate else (low, high, float(a == b))
         errors = parts[0][0] ** 0.5, sum(over_runs) ** 0.5
-        found.append(Difference(a, b, low, high, 2 * min(above, 1 - above), *errors, *parts))
+        found.append(Difference(a, b, low, high, p, *errors, *parts))
     return found
 
 
