@@ -1,6 +1,6 @@
 """How often intervals hold, how often audits of like groups accuse, and which true gaps they find.
 
-``python -m benchmarks simulations [--of coverage largest audits power] [--runs 400] [--audits 1000] [--write docs/simulations.md]``
+``python -m benchmarks simulations [--of coverage largest audits power knows compared gate] [--runs 400] [--audits 1000] [--write docs/simulations.md]``
 
 Of the page only the parts asked for with ``--of`` are written anew. All draws have fixed seeds.
 """
@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import _coverage, _null_audits
+from benchmarks import _coverage, _coverage_compared, _coverage_generalize, _null_audits
+from benchmarks import _generalize_page as generalize
 from benchmarks import _simulations_page as pages
 from benchmarks._false_alarms_page import put
 
@@ -60,9 +61,27 @@ def power(asked: argparse.Namespace) -> str:
     return pages.power(_null_audits.curves(asked.runs), asked.runs, picture)
 
 
+def knows(asked: argparse.Namespace) -> str:
+    """Intervals of what a model knows and remembers."""
+    return generalize.cells(generalize.KNOWS, _coverage_generalize.cells(_coverage_generalize.cases(), asked.runs))
+
+
+def compared(asked: argparse.Namespace) -> str:
+    """Intervals between models."""
+    return generalize.cells(generalize.COMPARED, _coverage_generalize.cells(_coverage_compared.cases(), asked.runs))
+
+
+def gate(asked: argparse.Namespace) -> str:
+    """How often like models are called worse."""
+    return generalize.gate(_coverage_compared.gate(asked.audits))
+
+
 PARTS: Mapping[str, Callable[[argparse.Namespace], str]] = {
     "coverage": coverage,
     "largest": largest,
     "audits": audits,
     "power": power,
+    "knows": knows,
+    "compared": compared,
+    "gate": gate,
 }

@@ -115,7 +115,11 @@ def _of_hits(measures: Sequence[Measure], generator: np.random.Generator) -> _Es
     each = [hits(m) for m in measures]
     if any(h is None or not np.array_equal(np.isnan(h), np.isnan(each[0])) for h in each):  # type: ignore[arg-type]
         return None
-    hit = np.stack([h[~np.isnan(h)] for h in each if h is not None], 1)
+    return _of_counts(np.stack([h[~np.isnan(h)] for h in each if h is not None], 1), generator)
+
+
+def _of_counts(hit: np.ndarray, generator: np.random.Generator) -> _Estimates:
+    """From (rows, candidates), who is a hit of which candidate."""
     n, k = hit.shape
     shaken = np.clip(hit.sum(0) + generator.uniform(-0.5, 0.5, k), 0, n)
     spread = hit.std(0)

@@ -8,7 +8,8 @@ import numpy as np
 
 from labkit.analyses._leakage.found import Found, counted
 from labkit.analyses._leakage.near import Space
-from labkit.core import intervals, resampling
+from labkit.core import resampling
+from labkit.core.clusters import clustered
 from labkit.data.split import Dataset
 from labkit.records.leakage import COPIES, NEAR, WITHIN
 
@@ -155,7 +156,6 @@ def _counts(distance: np.ndarray, usual: float, near: int) -> tuple[int, int, fl
 
 
 def _within(own: np.ndarray) -> Found:
-    _, kind, times = np.unique(own, return_inverse=True, return_counts=True)
-    hits = int((times[kind] > 1).sum())
-    low, high = intervals.wilson(hits, len(own))
-    return Found(WITHIN, "inputs", hits, len(own), hits / len(own), float(low), float(high))
+    times = np.unique(own, return_counts=True)[1]
+    hits = np.where(times > 1, times, 0)
+    return Found(WITHIN, "inputs", int(hits.sum()), len(own), *clustered(hits, times))  # equal rows come together
