@@ -29,7 +29,13 @@ def figure(record: Cost) -> go.Figure:
         )
     most = max((s for s in record.seconds if s == s), default=1.0)
     result.update_xaxes(range=[0, 1.9 * max(most, 1e-3)])
-    result.update_yaxes(tickvals=list(range(count)), ticktext=list(record.results), range=[count - 0.4, -0.6])
+    result.update_yaxes(
+        tickvals=list(range(count)),
+        ticktext=list(record.results),
+        range=[count - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+    )
     result.update_layout(margin={"l": 230})
     return result
 
@@ -62,8 +68,10 @@ def says(record: Cost) -> str:
         return f"Not measured because {record.reason}."
     total = {name: pd.Series(getattr(record, name)).sum() for name in ("forwards", "backwards", "flops", "seconds")}
     joules = pd.Series(record.joules).sum()
+    known = (record.flops == record.flops).any()
+    operations = f"at least {quantity(total['flops'], 'FLOP')}" if known else "operations not counted"
     return (
         f"{len(record.results)} result{'s' if len(record.results) > 1 else ''} took {total['seconds']:,.1f} s: "
-        f"{total['forwards']:,.0f} examples forward and {total['backwards']:,.0f} back through models, at least "
-        f"{quantity(total['flops'], 'FLOP')}, about {quantity(joules, 'J')} by estimate; no meter was read."
+        f"{total['forwards']:,.0f} examples forward and {total['backwards']:,.0f} back through models, {operations}, "
+        f"about {quantity(joules, 'J')} by estimate; no meter was read."
     )
