@@ -213,6 +213,8 @@ def test_what_cannot_be_told_is_refused() -> None:
             lk.data_copying(given, data)
     with pytest.raises(Refused, match="held-out rows that are not among them"):
         lk.data_copying(samples, Dataset("same", data.train, data.train))
+    with pytest.raises(Refused, match="0 held-out rows"):
+        lk.data_copying(samples, Dataset("empty", data.train, data.test[:0]))
     with pytest.raises(Refused, match="as the data"):
         lk.data_copying(samples, data.train)
     with pytest.raises(Refused, match="no generative model"):

@@ -430,6 +430,7 @@ def test_without_probabilities_right_and_wrong_remain() -> None:
         (lambda d: {"data": None}, "a data set with .train"),
         (lambda d: {"data": replace(d, test=d.test[:35])}, "at least 30"),
         (lambda d: {"data": lk.data.Dataset("d", *(s[s.y == 0] for s in d))}, "class 'a' alone"),
+        (lambda d: {"data": replace(d, test=d.test[:0])}, "0 of the test data"),
         (lambda d: {"fpr": 0.0}, "between 0 and 1"),
         (lambda d: {"shadows": 1}, "better 16"),
         (lambda d: {"rows": 10}, "from 60"),

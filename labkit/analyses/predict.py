@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -51,5 +52,5 @@ def predict(model: Classifier, data: Split, *, batch_size: int = DEFAULT_BATCH) 
 
 def row_hashes(x: np.ndarray) -> np.ndarray:
     """A 64-bit hash of each input; equal inputs have equal hashes."""
-    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    flat = np.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
     return np.array([int.from_bytes(hashlib.sha256(r.tobytes()).digest()[:8], "little") for r in flat], np.uint64)
