@@ -23,6 +23,12 @@ def test_intervals_of_a_proportion_equal_scipys(ours, theirs, level) -> None:
             assert np.allclose(ours(hits, n, level), (expected.low, expected.high), atol=1e-9)
 
 
+def test_the_exact_interval_takes_counts_that_are_no_whole_numbers() -> None:
+    for hits, n in ((0.3, 10.0), (9.8, 10.0), (2.5, 7.3)):
+        expected = stats.beta.ppf(0.025, hits, n - hits + 1), stats.beta.ppf(0.975, hits + 1, n - hits)
+        assert np.allclose(intervals.clopper_pearson(hits, n), expected)
+
+
 def test_nothing_out_of_nothing_is_unknown_and_never_zero() -> None:
     for function in (intervals.wilson, intervals.clopper_pearson):
         assert np.isnan(function(0, 0)).all()

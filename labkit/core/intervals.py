@@ -89,8 +89,8 @@ def clopper_pearson(hits: Counts, n: Counts, level: float = 0.95) -> Ends:
     hits, n = np.broadcast_arrays(np.asarray(hits, float), np.asarray(n, float))
     tail = (1 - level) / 2
     misses = n - hits
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), misses + 1, tail), 0.0)
-    high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1), 1 - tail), 1.0)
+    low = np.where(hits > 0, betaincinv(np.where(hits > 0, hits, 1), misses + 1, tail), 0.0)
+    high = np.where(misses > 0, betaincinv(hits + 1, np.where(misses > 0, misses, 1), 1 - tail), 1.0)
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
