@@ -181,3 +181,8 @@ def test_bad_input_is_named(data: lk.data.Dataset, change, said: str) -> None:
 def constant(data: lk.data.Dataset) -> lk.data.Dataset:
     parts = [replace(s, x=np.where(np.arange(4) == 1, np.float32(1), s.x)) for s in data]
     return lk.data.Dataset("constant", *parts)
+
+
+def test_a_column_keeps_its_own_spelling_in_what_is_found(data: lk.data.Dataset) -> None:
+    found = replace(lk.attribute_inference(model(), data, "secret", rows=100), feature="ZIP code")
+    assert "ZIP code" in lk.check(found, only=["guessed_attributes"])[0].says

@@ -32,13 +32,14 @@ def guessed_attributes(
         most = max(found, key=lambda guess: found[guess][2])
         value, low, high = found[most]
     members = int(record.member.sum())
+    says = (
+        f"Asking {record.guesses[most]} tells {record.feature} of {number(value, low, high, 3)} more of the people trained on "
+        f"(n = {members}, beside {len(record.member) - members} others) than other columns or other people explain."
+    )
     return Finding(
         check="guessed_attributes",
         status=status,
-        says=(
-            f"asking {record.guesses[most]} tells {record.feature} of {number(value, low, high, 3)} more of the people trained "
-            f"on (n = {members}, beside {len(record.member) - members} others) than other columns or other people explain."
-        ).capitalize(),
+        says=says,
         estimate=value,
         low=low,
         high=high,
