@@ -169,6 +169,7 @@ def test_without_a_model_the_learner_alone_is_told_of_the_same_each_time_and_nob
         (lambda d: (Dataset("d", d.train[:20], d.test), {}), "at least 30"),
         (lambda d: (Dataset("d", d.train[d.train.y == 3], d.test), {}), "two classes or more"),
         (lambda d: (Dataset("d", d.train, d.train[:40]), {}), "no copies"),
+        (lambda d: (Dataset("d", d.train, replace(d.test, x=d.test.x * np.nan)), {}), "NaN or infinite"),
         (lambda d: (d, {"models": 4}), "from 8"),
         (lambda d: (d, {"models": 8, "share": 0.9}), "two leave each row out"),
         (lambda d: (d, {"learner": "trees"}), "network"),

@@ -151,6 +151,9 @@ def check_parts(asked: str, data: object, *, least: int = LEAST) -> Dataset:
     for part in data:
         if len(part) < least:
             raise Refused(asked, f"{len(part)} rows in {part.name}", f"at least {least} in training and in test")
+        bad = int((~np.isfinite(part.x).reshape(len(part), -1).all(1)).sum()) if part.x.dtype.kind == "f" else 0
+        if bad:
+            raise Refused(asked, f"NaN or infinite values in {bad} rows of {part.name}", "finite inputs")
     if len(np.unique(data.train.y)) < 2:
         given = f"training rows of one class, {data.classes[data.train.y[0]]!r}"
         raise Refused(asked, given, "rows of two classes or more: what never differs need not be remembered")
