@@ -177,6 +177,9 @@ def test_the_record_is_kept_and_shown(learned, tmp_path) -> None:
     [
         ({"kinds": ("wrong",)}, "wrong label"),
         ({"repeats": (0,)}, "from 1"),
+        ({"repeats": 0}, "from 1"),
+        ({"fpr": 1.0}, "between 0 and 1"),
+        ({"kinds": "wrong"}, "'wrong'"),
         ({"repeats": ()}, "at least one"),
         ({"fpr": (0.0, 0.1)}, "between 0 and 1"),
         ({"models": 2}, "from 8"),
@@ -191,3 +194,9 @@ def test_what_cannot_be_planted_is_refused(digits: Dataset, options, words: str)
     assert words in str(refused.value)
     with pytest.raises(lk.Refused, match="a Dataset"):
         lk.canaries(digits.train)
+
+
+def test_the_fewest_copies_come_first_whatever_their_order(digits: Dataset) -> None:
+    small = {"count": 2, "twins": 20, "models": 8, "rows": 60, "kinds": "wrong label", "fit": Fit(epochs=1)}
+    record = lk.canaries(digits, repeats=(3, 1, 3), fpr=0.1, **small)
+    assert record.repeats == (1, 3) and record.exposure.shape == (1, 2) and "planted once" in lk.says(record)

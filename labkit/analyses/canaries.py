@@ -76,7 +76,9 @@ def canaries(
         Refused: no training data, one class, too few rows, unknown kinds, settings out of range.
     """
     check_parts(ASKED, data)
-    kinds, repeats, fpr = tuple(kinds), tuple(repeats), tuple(sorted(map(float, fpr)))
+    kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    # the fewest copies first, which is what is said of them
+    repeats, fpr = (tuple(np.unique(values).tolist()) for values in (repeats, fpr))
     _check(kinds, repeats, fpr, private)
     for name, value, least in (("models", models, 8), ("count", count, 2), ("twins", twins, 20)):
         _examples.count(ASKED, name, value, least, 100_000)
