@@ -273,10 +273,14 @@ def test_data_that_say_nothing_are_refused():
     data = dataset()
     same = Dataset("same", data.train, data.train)
     few = Dataset("few", data.train[:20], data.test)
+    holes = Dataset(
+        "holes", data.train, replace(data.test, x=np.where(data.test.x == data.test.x[0, 0], np.nan, data.test.x))
+    )
     one = Dataset("one", replace(data.train, y=np.zeros(160, np.int64)), data.test)
     for given, said in (
         (same, "the same 160 rows"),
         (few, "20 training rows"),
+        (holes, "1 test values that are no finite numbers"),
         (one, "one class"),
         (data.test, "data set"),
     ):
