@@ -72,6 +72,18 @@ def test_a_shift_in_no_single_feature_is_seen_by_trees() -> None:
     assert statuses(record)["features"] == "meets" and statuses(record)["all features together"] == "does_not_meet"
 
 
+def test_like_parts_are_told_apart_no_more_often_than_p_says(monkeypatch) -> None:
+    """Cross-fitted areas of like parts scatter more than those of a guess; p holds all the same."""
+    learners = whole.probes.learners
+    monkeypatch.setattr(whole.probes, "learners", lambda *a: {"linear": learners(*a)["logistic regression"]})
+    small = []
+    for seed in range(80):
+        generator = np.random.default_rng(seed)
+        x = generator.normal(size=(2, 400, 4))
+        small.append(whole.told_apart(x[0], x[1], [0] * 4, seed, generator)["linear"][3] < 0.05)
+    assert np.mean(small) <= 0.05
+
+
 def test_new_categories_and_values_out_of_range() -> None:
     def new(s: Split) -> Split:
         x = s.x.copy()
@@ -83,6 +95,24 @@ def test_new_categories_and_values_out_of_range() -> None:
     assert record.beyond[4] == 40 and 30 <= record.beyond[0] <= 33 and (record.beyond_p[[0, 4]] < 0.01).all()
     assert statuses(record)["values not seen in training"] == "does_not_meet"
     assert record.beyond_p[1] == 1
+
+
+@pytest.mark.parametrize("values, features_say, unseen_say", [
+    ((1.0, 3.0), "does_not_meet", "does_not_meet"),
+    ((np.nan, np.nan), "meets", "meets"),
+    ((0.0, np.nan), "meets", "meets"),
+    ((np.nan, 0.0), "meets", "does_not_meet"),
+])  # fmt: skip
+def test_columns_of_one_value_or_of_holes_alone(values, features_say: str, unseen_say: str) -> None:
+    held = [s.x.copy() for s in parts(n=200)]
+    for x, value in zip(held, values):
+        x[:, 2] = value
+    record = lk.distribution_shift([replace(s, x=x) for s, x in zip(parts(n=200), held)], rows=100)
+    found = statuses(record)
+    assert (found["features"], found["values not seen in training"]) == (features_say, unseen_say)
+    if features_say != "meets":
+        assert "x2, which has one value in each part, and not the same" in lk.says(record)
+        assert svg(lk.figure(record), name="f").startswith("<svg")
 
 
 def test_a_range_is_exceeded_as_often_as_is_told() -> None:
@@ -179,7 +209,7 @@ def test_words_that_no_training_text_has() -> None:
     assert statuses(record)["values not seen in training"] == "does_not_meet"
 
 
-@pytest.mark.parametrize("case", ["one part", "same", "few", "other shape", "other classes"])
+@pytest.mark.parametrize("case", ["one part", "same", "few", "other shape", "other classes", "infinite"])
 def test_bad_input_is_refused(case: str, digits: Dataset) -> None:
     first, other = parts(n=60)
     given = {
@@ -188,6 +218,7 @@ def test_bad_input_is_refused(case: str, digits: Dataset) -> None:
         "few": [first, other[:29]],
         "other shape": [first, digits.test],
         "other classes": [first, replace(other, classes=("yes", "no"))],
+        "infinite": [first, replace(other, x=np.where(other.x == other.x[3, 1], np.inf, other.x))],
     }[case]
     with pytest.raises(Refused):
         lk.distribution_shift(given)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import labkit as lk
+from labkit.analyses._leakage import columns as alone
 from labkit.checks.no_leakage import no_leakage
 from labkit.core.refused import Refused
 from labkit.data.schema import Feature, Schema
@@ -150,6 +151,15 @@ def test_missing_values_that_go_with_the_label() -> None:
     holes = x.copy()
     holes[np.random.default_rng(0).random(1000) < 0.3, 4] = np.nan
     assert statuses(lk.leakage(cut(holes, y, 700)))[kinds.MISSING] == "meets"
+
+
+def test_like_parts_are_told_apart_by_a_column_no_more_often_than_p_says() -> None:
+    small = []
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        reading = "a", generator.normal(size=300), generator.normal(size=200), False
+        small.append(alone.apart([reading], seed).p < 0.05)
+    assert np.mean(small) <= 0.05
 
 
 def test_ids_and_times_come_from_tables_beside() -> None:

@@ -12,6 +12,7 @@ from labkit.analyses import _examples
 from labkit.analyses._cues import cues
 from labkit.analyses._groups.probes import encoded
 from labkit.analyses._guard import Run, as_split, unchanged
+from labkit.analyses._halves import same_rows
 from labkit.analyses._leakage.near import filled
 from labkit.analyses._preflight import preflight
 from labkit.analyses._shift import features, whole
@@ -55,7 +56,8 @@ def distribution_shift(
         rows: of each part that learners are fitted to.
 
     Raises:
-        Refused: no two parts of at least 30 rows, the same part twice, parts of other shapes, whatever preflight finds.
+        Refused: no two parts of at least 30 rows, the same part twice, parts of other shapes, infinite values, whatever
+                preflight finds.
     """
     train, test = _parts(data, rows)
     options = {"layer": layer, "rows": rows, "predictions": predictions is not None}
@@ -117,8 +119,12 @@ def _parts(data: Any, rows: int) -> tuple[Split, Split]:
         raise Refused(ASKED, f"inputs of shape {train.x.shape[1:]} and {test.x.shape[1:]}", instead)
     if train.classes != test.classes:
         raise Refused(ASKED, "parts with other classes", "the same classes in the same order")
-    if train.digest == test.digest:
+    if same_rows(train.x, test.x):
         raise Refused(ASKED, "the same part twice", "test rows beside training rows")
+    if any(np.isinf(p.x).any() for p in parts):
+        raise Refused(ASKED, "infinite values", "finite numbers, or nan where there is none")
+    if train.x.dtype.kind == "f" and any(np.isnan(p.x).all() for p in parts):
+        raise Refused(ASKED, "a part without any value", instead)
     if rows < LEAST:
         raise Refused(ASKED, f"rows={rows}", f"rows={LEAST} or more")
     return train, test
@@ -143,7 +149,8 @@ def _vectors(
                 found.append(_examples.features(run, place, x)[0].astype(np.float64))
         return found, None, place.name
     if train.schema.modality == "tabular":
-        return [s.x for s in some], list(train.schema.sizes), "the inputs"
+        kept = ~np.all([np.isnan(s.x).all(0) for s in some], axis=0)  # trees cannot cut a column of holes
+        return [s.x[:, kept] for s in some], np.array(train.schema.sizes)[kept].tolist(), "the inputs"
     # weighed by both parts together: words that are rare in one alone would tell it
     both = replace(
         some[0], x=np.concatenate([s.x for s in some]), y=np.concatenate([s.y for s in some]), groups={}, texts=()

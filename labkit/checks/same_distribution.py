@@ -49,14 +49,15 @@ def _distance(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _features(record: DistributionShift, about: dict[str, float]) -> dict[str, Any]:
-    low, high = _distance(record.low, record.high)
-    size = np.abs(record.difference)
+    size = record.away
+    low, high = (np.where(np.isinf(size), size, end) for end in _distance(record.low, record.high))
     status, above = _judged(size, low, high, record.p, about["apart"], about["alpha"])
-    at = int(np.nanargmax(np.where(above, size, -1.0) if above.any() else np.nan_to_num(size)))
+    at = int(np.where(above, size, -1.0).argmax() if above.any() else size.argmax())
     named = _listed(record.features, np.flatnonzero(above)[np.argsort(-size[above])])
     unit = "standard deviations" if record.numeric[at] else "of the rows"
     one = number(float(record.difference[at]), float(record.low[at]), float(record.high[at]))
-    says = f"{record.features[at]} differs most, by {one} {unit} ({p_value(float(record.p[at]))} after correction)."
+    by = "having one value in each part, and not the same" if np.isinf(size[at]) else f"by {one} {unit}"
+    says = f"{record.features[at]} differs most, {by} ({p_value(float(record.p[at]))} after correction)."
     if above.any():
         far = int((above & record.numeric & (size > 1)).sum())
         says = (
@@ -66,12 +67,16 @@ def _features(record: DistributionShift, about: dict[str, float]) -> dict[str, A
     return {
         "status": status,
         "says": says,
-        "estimate": float(record.difference[at]),
-        "low": float(record.low[at]),
-        "high": float(record.high[at]),
+        "estimate": _known(record.difference[at]),
+        "low": _known(record.low[at]),
+        "high": _known(record.high[at]),
         "subject": "features",
         "criterion": f"features at most {about['apart']:g} apart",
     }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _together(record: DistributionShift, about: dict[str, float]) -> dict[str, Any]:

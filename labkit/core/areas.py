@@ -35,3 +35,9 @@ def difference(y: np.ndarray, score: np.ndarray, others: Sequence[np.ndarray] | 
 def guessing_error(positives: int, negatives: int) -> float:
     """The standard deviation of the area of a score that tells nothing (Mann and Whitney, 1947)."""
     return float(np.sqrt((positives + negatives + 1) / (12 * positives * negatives)))
+
+
+def refitted(folds: int) -> float:
+    """How many times as widely as that of one guess the area of a learner scatters that is cross-fitted to nothing, taken
+    generously: learners that share most of their rows err alike (Nadeau and Bengio, 2003, doi 10.1023/A:1024068626366)."""
+    return float(np.sqrt(1 + folds / (folds - 1)))

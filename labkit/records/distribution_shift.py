@@ -73,3 +73,10 @@ class DistributionShift(Record):
     estimated: PerClass
     estimated_low: PerClass
     estimated_high: PerClass
+
+    @property
+    def away(self) -> np.ndarray:
+        """(features,) how far apart each is, whichever way: infinite where each part has one value, and not the same; 0
+        where nothing is known."""
+        alone = np.isnan(self.difference) & (self.p == 0)
+        return np.where(alone, np.inf, np.nan_to_num(np.abs(self.difference)))

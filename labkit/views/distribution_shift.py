@@ -21,8 +21,7 @@ def figure(record: DistributionShift) -> go.Figure:
     """Left the features that differ most, numbers in standard deviations and categories as a share of rows; squares differ
     beyond chance (p < 0.01 after correction). Right how well a learner tells the parts apart, dotted at chance, and how far
     the classes' shares moved, dotted at none."""
-    size = np.nan_to_num(np.abs(record.difference), nan=-1.0)
-    order = np.argsort(-size, kind="stable")[:SHOWN]
+    order = np.argsort(-record.away, kind="stable")[:SHOWN]
     rows_of = max(len(order), 8)
     titles = [
         "difference of features (test less training)",
@@ -133,15 +132,17 @@ def classes(record: DistributionShift) -> pd.DataFrame:
 
 def says(record: DistributionShift) -> str:
     """How well the parts are told apart, which feature differs most, and what is new."""
-    at, most = int(record.auc.argmax()), int(np.nan_to_num(np.abs(record.difference), nan=-1.0).argmax())
+    at, most = int(record.auc.argmax()), int(record.away.argmax())
     area = number(record.auc[at], record.auc_low[at], record.auc_high[at])
     sure = int((record.p < BEYOND).sum())
     one = number(record.difference[most], record.low[most], record.high[most])
-    unit = "standard deviations" if record.numeric[most] else "of the rows"
+    by = f"by {one} {'standard deviations' if record.numeric[most] else 'of the rows'}"
+    if np.isinf(record.away[most]):
+        by = "which has one value in each part, and not the same"
     told = (
         f"{record.n_test:,} test rows are told from {record.n_train:,} training rows with an AUC of {area} by "
         f"{record.learners[at]} on {record.layer} ({p_value(record.auc_p[at])}; 0.5 is chance). {sure} of "
-        f"{len(record.features)} features differ beyond chance; most {record.features[most]}, by {one} {unit}."
+        f"{len(record.features)} features differ beyond chance; most {record.features[most]}, {by}."
     )
     new = int(record.beyond.max())
     told += f" At most {share(new / record.n_test)} of the test rows lie beyond training in one feature."

@@ -10,6 +10,7 @@ from labkit.analyses._groups import probes
 from labkit.analyses._groups.uneven import ABSENT
 from labkit.analyses._leakage.found import NAN, Column, Found
 from labkit.core import intervals, resampling
+from labkit.core.areas import refitted
 from labkit.data.split import Dataset, Split
 from labkit.records.leakage import APART, MISSING, ORDER, SINGLE
 
@@ -170,7 +171,7 @@ def apart(readings: Sequence[tuple[str, np.ndarray, np.ndarray, bool]], seed: in
         fold = probes.dealt_folds(y, FOLDS, stream)
         level = levels(column) if not coded else np.unique(column, return_inverse=True)[1]
         area, low, high = intervals.delong(y, probes.of_levels(level, y, 2, fold)[:, 1])
-        error = (logit(area) - logit(low)) / 1.959963984540054 if 0 < low < area < 1 else 0.0
+        error = (logit(area) - logit(low)) / 1.959963984540054 * refitted(FOLDS) if 0 < low < area < 1 else 0.0
         p = float(ndtr(-logit(area) / error)) if error else float(0.5 ** min(np.bincount(y))) if area >= 1 else 1.0
         found.append((area, low, high, p, name, len(y)))
     area, low, high, p, name, n = max(found)

@@ -52,12 +52,11 @@ def space(train: Split, whole: Split, code: np.ndarray) -> Space:
 
 
 def filled(x: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Numbers with the training mean of their column in place of holes."""
+    """Numbers with the training mean of their column in place of holes; 0 where training has holes alone."""
     holes = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
     if not holes.any():
         return x
-    with np.errstate(invalid="ignore"):
-        mean = np.nan_to_num(np.nanmean(train, 0))
+    mean = np.nansum(train, 0) / np.maximum((~np.isnan(train)).sum(0), 1)
     return np.where(holes, mean, x)
 
 

@@ -14,25 +14,28 @@ from labkit.data.split import Split
 
 DRAWS = 1000
 NAN = float("nan")
+NUMBERS = ("difference", "low", "high", "p", "psi")
 
 
 def feature(train: np.ndarray, test: np.ndarray, coded: bool, generator: np.random.Generator) -> dict[str, Any]:
-    """Everything of one feature, by the names of the record."""
+    """Everything of one feature, by the names of the record. Holes are no values: a part of holes alone has no difference."""
+    of = len(train), len(test)
     if coded:
         values, code = np.unique(np.concatenate([train, test]), return_inverse=True)
         code = np.ravel(code)
         table = np.stack([np.bincount(c, minlength=len(values)) for c in (code[: len(train)], code[len(train) :])])
         found = _categories(table, code, generator)
         hits = int(table[1, table[0] == 0].sum())
-        new = [_outside(k, len(train), len(test)) for k in table[1, table[0] == 0]]
+        new = [_outside(k, *of) for k in table[1, table[0] == 0]]
         p = min([1.0, *(len(values) * one for one in new)])
     else:
         train, test = (v[~np.isnan(v)] for v in (train, test))
-        found = _numbers(train, test)
-        above, below = (int(v.sum()) for v in (test > train.max(), test < train.min()))
+        found = _numbers(train, test) if min(len(train), len(test)) > 1 else dict.fromkeys(NUMBERS, NAN)
+        above, below = (test > train.max(), test < train.min()) if len(train) else (np.full(len(test), True), False)
+        above, below = int(np.sum(above)), int(np.sum(below))
         hits = above + below
-        p = min(1.0, 2 * min(_outside(k, len(train), len(test)) for k in (above, below)))
-    low, high = intervals.clopper_pearson(hits, len(test))
+        p = min(1.0, 2 * min(_outside(k, *of) for k in (above, below)))
+    low, high = intervals.clopper_pearson(hits, of[1])
     return found | {"beyond": hits, "beyond_low": float(low), "beyond_high": float(high), "beyond_p": p}
 
 
@@ -49,7 +52,7 @@ def _numbers(train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
     n, m = len(train), len(test)
     spread = np.sqrt(((n - 1) * train.var(ddof=1) + (m - 1) * test.var(ddof=1)) / (n + m - 2))
     if not spread > 0:
-        apart = float(test.mean() != train.mean())
+        apart = float(test[0] != train[0])
         return {"difference": 0.0 if not apart else NAN, "low": NAN, "high": NAN, "p": 1.0 - apart, "psi": NAN}
     d = float((test.mean() - train.mean()) / spread)
     half = 1.959963984540054 * np.sqrt((n + m) / (n * m) + d**2 / (2 * (n + m)))

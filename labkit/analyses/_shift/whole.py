@@ -18,7 +18,8 @@ def told_apart(
     first: np.ndarray, other: np.ndarray, sizes: Sequence[int] | None, seed: int, generator: np.random.Generator
 ) -> dict[str, tuple[float, float, float, float]]:
     """Each learner's area under the ROC curve, its interval and p-value, on rows that it was not fitted to: the classifier
-    two-sample test (Lopez-Paz and Oquab, 2017, arXiv 1610.06545), cross-fitted.
+    two-sample test (Lopez-Paz and Oquab, 2017, arXiv 1610.06545), cross-fitted; p counts that such areas scatter more
+    than one guess (``areas.refitted``).
 
     Args:
         sizes: categories of each column of a table, 0 for numbers; None for plain vectors.
@@ -27,11 +28,11 @@ def told_apart(
 
     x, part = np.concatenate([first, other]), np.repeat([0, 1], [len(first), len(other)])
     fold = probes.dealt_folds(part, FOLDS, generator)
+    error = areas.guessing_error(len(other), len(first)) * areas.refitted(FOLDS)
     found = {}
     for name, fit in probes.learners(sizes, seed).items():
         area, low, high = intervals.delong(part, probes.crossed(fit, x, part, 2, fold).proba[:, 1])
-        z = (area - 0.5) / areas.guessing_error(len(other), len(first))
-        found[name] = area, low, high, float(ndtr(-z))
+        found[name] = area, low, high, float(ndtr((0.5 - area) / error))
     return found
 
 
