@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -187,7 +189,7 @@ def test_equally_near_rows_raise_no_alarm() -> None:
 
 def test_a_shipped_model_is_measured_against_the_part_of_its_data_that_is_here() -> None:
     whole, model = lk.data.load("fashion_mnist"), lk.zoo.load("fashion_vae", device="cpu")
-    data = Dataset("part", whole.train[:1000], whole.test[:300])
+    data = Dataset(whole.name, whole.train[:1000], whole.test[:300])
     record = lk.data_copying(
         model, data, samples=150, trained=60_000, features=lk.zoo.load("fashion_cnn", device="cpu")
     )
@@ -195,6 +197,9 @@ def test_a_shipped_model_is_measured_against_the_part_of_its_data_that_is_here()
     assert record.spaces == ("pixels", "features of fashion_cnn") and record.z.shape == (2,)
     assert finding.status == "inconclusive" and "60,000" in finding.says and "60,000" in lk.says(record)
     assert record.pictures.shape == record.held_pictures.shape == (8, 1, 28, 28)
+    own = replace(data, name="own pictures")
+    assert lk.data_copying(whole.test.x[300:400], own).pictures is None, "a user's rows are not kept unasked"
+    assert lk.data_copying(whole.test.x[300:400], own, pairs=2).train_pictures.shape == (2, 1, 28, 28)
     assert "training" in svg(view.pairs(record), name="p") and "pixels" in svg(lk.figure(record), name="f")
     assert len(lk.rows(record)) == 2 * (6 + len(record.tests))
     assert (
@@ -223,3 +228,9 @@ def test_what_cannot_be_told_is_refused() -> None:
         lk.data_copying(samples, data, trained=50)
     with pytest.raises(Refused, match="no images"):
         view.pairs(lk.data_copying(samples, data))
+
+
+def test_few_rows_are_told_without_cells() -> None:
+    data, _, rng = dataset(0, 40, 30)
+    said = lk.says(lk.data_copying(drawn(rng, 30)[0], data))
+    assert " nan" not in said and "rank statistic of the distances is" in said

@@ -17,6 +17,7 @@ from labkit.analyses.predict import row_hashes
 from labkit.core import intervals
 from labkit.core.record import array_digest
 from labkit.core.refused import Refused
+from labkit.core.registry import names
 from labkit.core.resampling import stream
 from labkit.data.split import Dataset
 from labkit.models.classifier import Classifier
@@ -25,6 +26,7 @@ from labkit.models.generative import Generative
 from labkit.records.data_copying import DataCopying
 
 ASKED = "data_copying"
+NAMED = 8  # pairs of a sample and a training row, unless told
 LEAST = 30  # samples, training rows and held-out rows
 FEW = 10  # samples and held-out rows of a cell
 CLOSEST = 0.05  # share of rows that are called the closest
@@ -41,7 +43,7 @@ def data_copying(
     features: Classifier | None = None,
     cells: int = 10,
     trained: int = 0,
-    pairs: int = 8,
+    pairs: int | None = None,
     seed: int = 0,
 ) -> DataCopying:
     """Whether samples lie nearer to the rows that a model was trained on than to rows like them that it was not.
@@ -64,7 +66,8 @@ def data_copying(
         cells: in which cells.
         trained: how many rows the model was trained on, where ``data.train`` is a part of them: copies of the others are
             not seen, and count in what is said of the most that may be copied.
-        pairs: samples kept with the training row nearest to each; of images also as pictures.
+        pairs: samples that are named with the training row nearest to each, and images kept as pictures; None names 8, and
+            keeps pictures only of the data that come with labkit.
 
     Raises:
         Refused: no generative model or samples; other shapes; values that are not finite; fewer than 30 samples, training
@@ -73,7 +76,7 @@ def data_copying(
     for name, value, low, high in (
         ("samples", samples, LEAST, 10**6),
         ("cells", cells, 1, 100),
-        ("pairs", pairs, 1, 100),
+        ("pairs", NAMED if pairs is None else pairs, 1, 100),
     ):
         _examples.count(ASKED, name, value, low, high)
     if not isinstance(data, Dataset):
@@ -89,8 +92,9 @@ def data_copying(
     first = looks[0]
     stacked: dict[str, Any] = {name: np.array([getattr(look, name) for look in looks]) for name in STACKED}
     stacked |= dict(zip(("ahead", "low", "high", "p"), np.moveaxis(np.array([look.told for look in looks]), -1, 0)))
-    order = np.argsort(first.distance, kind="stable")[:pairs]
-    images = data.schema.modality == "image"
+    order = np.argsort(first.distance, kind="stable")[: NAMED if pairs is None else pairs]
+    # rows of people are kept only where they were asked for
+    images = data.schema.modality == "image" and (pairs is not None or data.name in names("datasets"))
     provenance = replace(run.provenance(), model=about, options={**options, "features": _named(features)})
     return DataCopying(
         provenance=provenance,

@@ -44,7 +44,7 @@ class DataCopying(Record):
             many samples are copies.
         pair, pair_train: numbers of the samples that lie nearest to a training row, and of that row, in the first space;
             pair_distance, pair_other: how far it is, and how far the nearest held-out row.
-        pictures, train_pictures, held_pictures: of them, where they are images.
+        pictures, train_pictures, held_pictures: of them, where they are images that may be shown.
     """
 
     spaces: tuple[str, ...]

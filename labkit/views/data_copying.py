@@ -74,10 +74,11 @@ def pairs(record: DataCopying) -> go.Figure:
     the distance of each.
 
     Raises:
-        Refused: samples that are no images.
+        Refused: samples that are no images, or a record that keeps none.
     """
     if record.pictures is None or record.train_pictures is None or record.held_pictures is None:
-        raise Refused("a picture of pairs", "samples that are no images", "labkit.rows(record)")
+        given = "samples that are no images, or images that were not asked for"
+        raise Refused("a picture of pairs", given, "labkit.data_copying(..., pairs=8) of images, or labkit.rows(record)")
     lines = [
         [(f"sample {i}", image) for i, image in zip(record.pair, record.pictures)],
         [(f"training, {d:.3f}", image) for d, image in zip(record.pair_distance, record.train_pictures)],
@@ -123,8 +124,11 @@ def says(record: DataCopying) -> str:
     if record.trained > record.n_train:
         searched += f" (of {record.trained:,} that the model was trained on: copies of the others are not seen)"
     near, close = (number(*values[0]) for values in (record.near, record.close))
+    rank = f"The rank statistic of the distances is {record.z[0]:.1f}"
+    if not np.isnan(record.c_t[0]):  # no cell of a small sample has enough rows
+        rank = f"The rank statistic of the distances, mean of cells, is {record.c_t[0]:.1f}"
     return (
         f"Of {record.n} samples of {name}, {near} lie nearer to one of {searched} than all but 0.05 of {record.n_held} "
-        f"held-out rows do ({record.spaces[0]}); relative to their distance from held-out rows {close} do. The rank "
-        f"statistic of the distances, mean of cells, is {record.c_t[0]:.1f}; copying shows far below 0."
+        f"held-out rows do ({record.spaces[0]}); relative to their distance from held-out rows {close} do. {rank}; copying "
+        "shows far below 0."
     )
