@@ -2,8 +2,8 @@
 
 Models that see equally many rows lie stacked in memory and take each step together (torch.func); those that see more or
 fewer stand in a stack of their own, and what torch cannot vectorise, such as a recurrent net, is trained one after
-another. How the models are spread over stacks changes nothing but the time: the weights and the order of model i follow
-from its seed alone.
+another. How the models are spread over stacks changes nothing but the time, since the first weights and the order of model
+i follow from its seed alone; but which values dropout leaves out is drawn for a stack as a whole, and so differs.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def fit_many(
         make: a fresh module from a seed; it gives (n, classes) logits. Torch's generator is seeded before the call.
         x, y: (n, ...) inputs; (n,) labels from 0, or (models, n) labels of each model's own.
         chosen: (models, n) whether a model sees a row.
-        seeds: one a model, 0, 1, ... when None: weights and order of a model follow from its seed, whoever trains beside it.
+        seeds: one a model, 0, 1, ... when None: its first weights and its order follow from that, whoever trains beside it.
         memory: bytes that a stack of models may take; more models than that are trained in parts.
         checkpoint: a file; training that was interrupted goes on from it and ends the same.
         title: what listeners hear.

@@ -1,7 +1,8 @@
 """Many models over several processes or machines, through Ray (extra ``ray``).
 
 The models are cut into shards, each a task of its own. A model's weights follow from its seed alone, so that neither the
-number of shards nor a worker that dies and whose shard is run again changes what comes out.
+number of shards nor a worker that dies and whose shard is run again changes what comes out (of nets with dropout, the number
+of shards does: ``labkit.training.many``).
 """
 
 from __future__ import annotations
