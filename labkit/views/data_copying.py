@@ -78,7 +78,9 @@ def pairs(record: DataCopying) -> go.Figure:
     """
     if record.pictures is None or record.train_pictures is None or record.held_pictures is None:
         given = "samples that are no images, or images that were not asked for"
-        raise Refused("a picture of pairs", given, "labkit.data_copying(..., pairs=8) of images, or labkit.rows(record)")
+        raise Refused(
+            "a picture of pairs", given, "labkit.data_copying(..., pairs=8) of images, or labkit.rows(record)"
+        )
     lines = [
         [(f"sample {i}", image) for i, image in zip(record.pair, record.pictures)],
         [(f"training, {d:.3f}", image) for d, image in zip(record.pair_distance, record.train_pictures)],
