@@ -177,7 +177,7 @@ TWINS = (
     Twin("other people's membership", ("recognized_members", "blind_guess"), 0.5, "the model learned other rows", _members),
     Twin("other people's labels", ("remembered_rows",), 1, "the model learned other rows", _labels_of_strangers),
     Twin("canaries not learned", ("canary_exposure",), 1, "models that have hardly learned anything", _unlearned),
-    Twin("canaries under privacy", ("private_as_promised", "canary_exposure"), 0.1, "trained under a promise", _private),
+    Twin("canaries under privacy", ("private_as_promised",), 0.1, "trained under a promise", _private),
     Twin("curves of tables", ("extrapolation_holds",), 0.06, "nets on up to 2048 rows of one table", _law),
 )  # fmt: skip
 

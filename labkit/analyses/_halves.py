@@ -6,9 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.analyses.predict import row_hashes
 from labkit.core.refused import Refused
 from labkit.data.holdout import in_fold
 from labkit.records.predict import Predictions
+
+
+def same_rows(first: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two parts hold the same inputs, in whatever order."""
+    if first.shape != other.shape:
+        return False
+    return np.array_equal(np.sort(row_hashes(first)), np.sort(row_hashes(other)))
 
 
 @dataclass(frozen=True)

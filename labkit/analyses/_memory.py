@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.analyses._halves import same_rows
 from labkit.core import intervals, progress
 from labkit.core.refused import Refused
 from labkit.data.split import Dataset, Split
@@ -84,15 +85,6 @@ def parts_of(models: int, n: int, share: float, generator: np.random.Generator) 
     return saw
 
 
-def sureness(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(models, n) log odds of the labels by (models, n, classes) logits: log p - log(1 - p), which is no further from
-    normal than models are (Carlini et al., 2022, arXiv 2112.03570)."""
-    own = np.take_along_axis(logits, y[None, :, None], 2).astype(np.float64)
-    others = np.where(np.arange(logits.shape[2]) == y[:, None], -np.inf, logits.astype(np.float64))
-    top = others.max(2)
-    return np.asarray(own[:, :, 0] - top - np.log(np.exp(others - top[:, :, None]).sum(2)))
-
-
 def majority(labels: np.ndarray, among: np.ndarray, classes: int) -> np.ndarray:
     """(n,) the commonest of (models, n) labels among the models that count."""
     votes = np.stack([((labels == c) & among).sum(0) for c in range(classes)])
@@ -157,6 +149,6 @@ def check_parts(asked: str, data: object, *, least: int = LEAST) -> Dataset:
     if len(np.unique(data.train.y)) < 2:
         given = f"training rows of one class, {data.classes[data.train.y[0]]!r}"
         raise Refused(asked, given, "rows of two classes or more: what never differs need not be remembered")
-    if data.train is data.test or data.train.digest == data.test.digest:
+    if same_rows(data.train.x, data.test.x):
         raise Refused(asked, "the same rows as training and test data", "test rows that the model was not trained on")
     return data

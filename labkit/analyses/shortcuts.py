@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.analyses._guard import DEFAULT_BATCH, Run, as_split, logits, probabilities, unchanged
+from labkit.analyses._halves import same_rows
 from labkit.analyses._preflight import preflight
 from labkit.analyses._shortcuts.reading import readings
 from labkit.analyses._shortcuts.weighing import followed, weighed
@@ -48,7 +49,7 @@ def shortcuts(
         least: rows of a level and label from which its accuracy may be the worst.
 
     Raises:
-        Refused: no training part, one class, fewer than 30 rows in a part, cues of other lengths, whatever preflight finds.
+        Refused: no training part, the same rows twice, one class, fewer than 30 rows in a part, cues of other lengths, whatever preflight finds.
     """
     given = dict(cues or {})
     _check(data, given, rows, exchanged)
@@ -106,6 +107,9 @@ def _check(data: Any, cues: dict[str, Sequence[np.ndarray]], rows: int, exchange
     if not isinstance(data, Dataset):
         given = f"a {type(data).__name__}: what goes with the label by chance shows in the training data"
         raise Refused(ASKED, given, "a data set with .train and .test")
+    if same_rows(data.train.x, data.test.x):
+        instead = "test rows that the model was not trained on, best ones in which cues go with the label less"
+        raise Refused(ASKED, f"the same {len(data.test)} rows as train and test", instead)
     if min(len(data.train), len(data.test), rows, exchanged) < LEAST:
         given = f"{len(data.train)} training and {len(data.test)} test rows, rows={rows}, exchanged={exchanged}"
         raise Refused(ASKED, given, f"{LEAST} or more of each")
