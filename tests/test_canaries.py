@@ -20,21 +20,21 @@ from labkit.analyses._canaries import (
     made,
     mean_of_others,
 )
-from labkit.analyses._memory import sureness
 from labkit.core.clusters import clustered
 from labkit.core.privacy import improbable, least_epsilon
 from labkit.data.split import Dataset
+from labkit.membership._signals import margin
 from labkit.training.many import Fit
 from labkit.training.private import Private
 from labkit.views._static import svg
 
 
-def test_sureness_exposure_and_means_are_what_loops_find() -> None:
+def test_margins_exposure_and_means_are_what_loops_find() -> None:
     rng = np.random.default_rng(0)
     logits, y = rng.normal(size=(3, 5, 4)) * 3, rng.integers(0, 4, 5)
     chance = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
     own = chance[:, np.arange(5), y]
-    assert sureness(logits, y) == pytest.approx(np.log(own / (1 - own)))
+    assert margin(logits, y) == pytest.approx(np.log(own / (1 - own)))
     sure, twins = rng.integers(0, 6, (3, 5)).astype(float), rng.integers(0, 6, (3, 15)).astype(float)
     bits = exposure(sure, twins)
     for m in range(3):

@@ -12,13 +12,14 @@ import numpy as np
 from labkit.analyses import _examples
 from labkit.analyses._canaries import KINDS, Planting, exposure, exposure_by_chance, mean_of_others
 from labkit.analyses._guard import Run
-from labkit.analyses._memory import LONG, check_parts, some, sureness
+from labkit.analyses._memory import LONG, check_parts, some
 from labkit.core import intervals
 from labkit.core.clusters import clustered
 from labkit.core.privacy import least_epsilon
 from labkit.core.refused import Refused, unknown
 from labkit.core.resampling import stream
 from labkit.data.split import Dataset
+from labkit.membership._signals import margin
 from labkit.models.classifier import Classifier
 from labkit.records.canaries import Canaries
 from labkit.training.learners import learner as find_learner
@@ -153,13 +154,13 @@ def _told(planting: Planting, many: Many, fpr: np.ndarray, delta: float) -> dict
     planted = times * count
     flat_y = planting.y.ravel()
     logits = many.logits(planting.x.reshape(-1, *planting.x.shape[2:]))
-    sure = sureness(logits, flat_y).reshape(models, kinds, -1)
+    sure = margin(logits, flat_y).reshape(models, kinds, -1)
     answered = (logits.argmax(2) == flat_y).reshape(models, kinds, -1)[:, :, :planted].reshape(planting.saw.shape)
     own, twins = sure[:, :, :planted].reshape(planting.saw.shape), sure[:, :, planted:]
     bits = np.stack([exposure(own[:, k].reshape(models, -1), twins[:, k]) for k in range(kinds)], 1).reshape(own.shape)
     saw = planting.saw
     with_it, without = _average(bits, saw), _average(bits, ~saw)
-    ends = np.array([[intervals.mean(each[~np.isnan(each)]) for each in line] for line in with_it])
+    ends = np.array([[intervals.skewed_mean(each[~np.isnan(each)]) for each in line] for line in with_it])
     return {
         "exposure": np.nanmean(with_it, 2),
         "exposure_low": ends[..., 0],

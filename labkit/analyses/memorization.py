@@ -19,7 +19,6 @@ from labkit.analyses._memory import (
     majority,
     parts_of,
     some,
-    sureness,
 )
 from labkit.analyses._preflight import preflight
 from labkit.analyses.predict import row_hashes
@@ -28,6 +27,7 @@ from labkit.core.refused import Refused
 from labkit.core.registry import names
 from labkit.core.resampling import stream
 from labkit.data.split import Dataset, Split
+from labkit.membership._signals import margin
 from labkit.models.classifier import Classifier
 from labkit.records.memorization import Memorization
 from labkit.training.learners import learner as find_learner
@@ -175,7 +175,7 @@ def _told(many: Many, split: Split) -> tuple[np.ndarray, np.ndarray]:
     for i in range(0, len(split), size):
         logits = many.logits(split.x[i : i + size])
         said.append(logits.argmax(2).astype(np.int16))
-        sure.append(sureness(logits, split.y[i : i + size]))
+        sure.append(margin(logits, split.y[i : i + size]))
     return np.concatenate(said, 1), np.concatenate(sure, 1)
 
 
