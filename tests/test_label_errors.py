@@ -175,3 +175,9 @@ def test_the_record_is_kept_drawn_and_told(tmp_path, clean, noisy) -> None:
     for record in (clean, noisy[1]):
         assert svg(lk.figure(record), name="f").startswith("<svg")
     assert len(lk.rows(clean)) == len(clean.row)
+
+
+def test_no_suspect_among_few_labels_is_not_none_at_all() -> None:
+    proba = np.random.default_rng(0).dirichlet([0.3, 0.3], 40)
+    rate, low, high = confident(proba, proba.argmax(1)).interval(np.random.default_rng(1))
+    assert (rate, low) == (0, 0) and high == pytest.approx(1 - 0.025 ** (1 / 40))

@@ -39,10 +39,10 @@ class Confident:
         return float(rates(self.cells[None])[0])
 
     def interval(self, generator: np.random.Generator) -> Ends:
-        """The rate with its bootstrap interval over rows, from counts."""
+        """The rate with its bootstrap interval over rows, from counts; its upper end is no lower than that of no row at all."""
         drawn = resampling.bootstrap_counts(self.cells.ravel(), DRAWS, generator).reshape(-1, *self.cells.shape)
         low, high = resampling.bias_corrected(rates(drawn), self.rate)
-        return self.rate, max(0.0, low), min(1.0, high)
+        return self.rate, max(0.0, low), min(1.0, max(high, exact(0, int(self.cells.sum()))[2]))
 
 
 def confident(proba: np.ndarray, y: np.ndarray) -> Confident:
