@@ -183,3 +183,10 @@ def test_the_record_is_kept_drawn_and_told(tmp_path, planted, sound) -> None:
     for record in (planted, sound):
         assert svg(lk.figure(record), name="f").startswith("<svg") and len(lk.rows(record)) == len(record.cues)
     assert "Most answers follow patch 4, 4" in lk.says(planted)
+
+
+def test_a_cue_of_a_name_a_row_keeps_the_frequent_ones() -> None:
+    names = np.array([f"u{i}" for i in range(2000)] + ["often"] * 30)
+    cue = reading._values("name", names, names[-40:])
+    assert len(cue.names) == reading.MOST and "often" in cue.names
+    assert (cue.test[-30:] == cue.names.index("often")).all() and (cue.train >= 0).sum() == reading.MOST - 1 + 30

@@ -12,6 +12,8 @@ from labkit.analyses._cues import Cue, cues
 from labkit.data.split import Split
 
 LEVELS, GRID, KINDS, WORDS = 10, 4, 24, 20
+# Categories that a cue has at most, the most frequent: a name or a number of each row would be a level of its own.
+MOST = 100
 # Rows that a kind of patch has at least, of those that the kinds are made by.
 FEWEST = 10
 Exchange = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -22,7 +24,7 @@ class Reading:
     """One cue of both parts.
 
     Attributes:
-        train, test: (n,) levels from 0; -1 where training has no such level.
+        train, test: (n,) levels from 0; -1 where training has no such level, or it is none of the frequent ones.
         names: of the levels. column: whether it is a column or a word, which a model may read by right.
         exchange: (inputs, training inputs) -> inputs with the others' cue; None where it is no part of the input.
     """
@@ -57,10 +59,16 @@ def _values(name: str, train: np.ndarray, test: np.ndarray) -> Reading:
     """Categories by name, or numbers in levels."""
     if train.dtype.kind == "f" or (train.dtype.kind in "iu" and len(np.unique(train)) > LEVELS):
         return Reading(name, *_levels(train.astype(float), test.astype(float)))
-    names = [v for v in np.unique(train) if str(v)]
+    names = [v for v in _frequent(train) if str(v)]
     place = {v: i for i, v in enumerate(names)}
     first, other = (np.array([place.get(v, -1) for v in values]) for values in (train, test))
     return Reading(name, first, other, tuple(map(str, names)))
+
+
+def _frequent(values: np.ndarray) -> np.ndarray:
+    """The most frequent values, in order."""
+    found, count = np.unique(values, return_counts=True)
+    return np.sort(found[np.argsort(-count, kind="stable")[:MOST]])
 
 
 def _levels(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -84,8 +92,12 @@ def _cue(first: Cue, other: Cue, split: Split) -> Reading:
         assert isinstance(at, int)
         exchange = _column(at)
         if first.coded:
-            names = split.schema.features[at].categories
-            return Reading(first.name, first.values.astype(int), other.values.astype(int), names, True, exchange)
+            categories = split.schema.features[at].categories
+            kept = _frequent(first.values.astype(int))
+            level = np.full(len(categories), -1)
+            level[kept] = np.arange(len(kept))
+            levels = (level[cue.values.astype(int)] for cue in (first, other))
+            return Reading(first.name, *levels, tuple(categories[k] for k in kept), True, exchange)
         return Reading(first.name, *_levels(first.values, other.values), column=True, exchange=exchange)
     light = _brightness(split.schema.bounds) if first.name == "mean brightness" and modality == "image" else None
     return Reading(first.name, *_levels(first.values, other.values), exchange=light)
