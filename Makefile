@@ -29,7 +29,7 @@ lab: $(MADE)
 	$(BIN)/labkit lab
 
 test: $(MADE)
-	$(BIN)/python -m pytest -rfEs
+	$(BIN)/python -m pytest -rfEs -n 2 --dist loadfile
 
 check: $(MADE)
 	$(BIN)/ruff format --check .
