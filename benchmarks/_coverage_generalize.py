@@ -1,4 +1,4 @@
-"""How often the intervals of what a model knows or remembers hold the truth: memory, calibration, data, curves."""
+"""How often the intervals of what a model knows or remembers hold the truth."""
 
 from __future__ import annotations
 
@@ -14,17 +14,8 @@ import labkit as lk
 from benchmarks._coverage import Cell, told
 from benchmarks._sound_data import stated
 from labkit.analyses._canaries import exposure
-from labkit.analyses._curve.law import Errors, law_of
-from labkit.analyses._curve.noise import deviations
-from labkit.analyses._groups.probes import dealt_folds
-from labkit.analyses._landscape.curvature import crossed_mean
-from labkit.analyses._leakage.columns import levels
-from labkit.analyses._leakage.columns import told as told_by_column
-from labkit.analyses._leakage.copies import _within
 from labkit.analyses._memory import Counts
 from labkit.analyses._recalibration.fits import WAYS, log_loss
-from labkit.analyses._shift.features import feature
-from labkit.analyses._shift.whole import estimated_shares
 from labkit.core import intervals, resampling, roc
 from labkit.core.clusters import clustered
 from labkit.core.record import Provenance
@@ -85,7 +76,10 @@ def memory(models: int, inside: float, outside: float) -> Callable[[Draw], Three
     seen = round(0.7 * models)
 
     def one(g: Draw) -> Three:
-        drawn = (g.binomial(seen, inside, 1), np.array([seen])), (g.binomial(models - seen, outside, 1), np.array([models - seen]))
+        drawn = (
+            (g.binomial(seen, inside, 1), np.array([seen])),
+            (g.binomial(models - seen, outside, 1), np.array([models - seen])),
+        )
         low, high = Counts(*drawn[0], *drawn[1]).interval
         return low[0], high[0], inside - outside
 
@@ -111,7 +105,7 @@ def exposures(models: int, lift: float) -> Callable[[Draw], Three]:
         own = g.normal(size=(models, count)) + g.normal(0, 0.7, count) + lift * saw
         twins = g.normal(size=(models, 200)) + g.normal(0, 0.7, 200)
         each = (exposure(own, twins) * saw).sum(0) / saw.sum(0)
-        low, high = intervals.mean(each)
+        low, high = intervals.skewed_mean(each)
         return low, min(high, float(np.log2(201))), each.mean()
 
     truth = float(np.mean([one(resampling.stream(1, "exposure", str(i)), 200)[2] for i in range(300)]))
@@ -142,7 +136,10 @@ def attribute(n: int, leaks: float) -> Callable[[Draw], Mapping[str, Three]]:
             position=np.arange(2 * n), known=n, copies=0,
         )  # fmt: skip
         above = 0.54 + 0.4 * (0.2 + leaks / 0.4) - 0.6
-        return {": above the other columns": (*record.above(3)[1:], above), ": above other people": (*record.leak(3)[1:], leaks)}
+        return {
+            ": above the other columns": (*record.above(3)[1:], above),
+            ": above other people": (*record.leak(3)[1:], leaks),
+        }
 
     return one
 
@@ -168,13 +165,18 @@ def sets(n: int, method: str) -> Callable[[Draw], Mapping[str, Three]]:
 
     def one(g: Draw) -> Mapping[str, Three]:
         proba, y = _answers(g, n, 3, 2.0)
-        found: Any = lk.conformal(stated(y, proba.argmax(1), 3, proba), method=method, level=0.9, seed=int(g.integers(2**31)))
+        found: Any = lk.conformal(
+            stated(y, proba.argmax(1), 3, proba), method=method, level=0.9, seed=int(g.integers(2**31))
+        )
         true, said = population(3, 2.0)
         chance = g.random(PEOPLE)
         scores = nonconformity(said.astype(np.float32).astype(float), method, chance, 0.0, 0)  # type: ignore[arg-type]
         held = (inside(scores, chance[:, None], found.threshold[0], found.tie[0]) * true).sum(1).mean()
         low, high = (np.atleast_1d(end)[0] for end in (found.band_low, found.band_high))
-        return {": of these sets": (*found.coverage[1:], held), ": the band, all calibrations": (low, high, found.coverage[0])}
+        return {
+            ": of these sets": (*found.coverage[1:], held),
+            ": the band, all calibrations": (low, high, found.coverage[0]),
+        }
 
     return one
 
@@ -201,168 +203,51 @@ def gains(n: int, name: str, crossed: bool) -> Callable[[Draw], Three]:
     return one
 
 
-def laws(b: float, floor: float, seeds: int = 5, rows: int = 1000) -> Callable[[Draw], Mapping[str, Three]]:
-    """Errors of 2 n^-b and a floor at nine sizes, by models that err on much the same rows."""
-    n = 64 * 2 ** np.arange(9.0)
-    expected = 2 * n**-b + floor
-
-    def one(g: Draw) -> Mapping[str, Three]:
-        hard, seed = g.normal(size=rows) * 0.8**0.5, g.normal(size=(9, seeds, 1)) * 0.03
-        wrong = hard + seed + g.normal(size=(9, seeds, rows)) * (0.2 - 0.03**2) ** 0.5 < ndtri(expected)[:, None, None]
-        of_a_row, values = wrong.mean(1), wrong.mean(2)
-        mean = values.mean(1)
-        drawn = np.maximum(mean + deviations(values, of_a_row, 400, g, together=False), 0)
-        law, _ = law_of(Errors(n, mean, drawn, rows), np.where(n * 4 > n[-1], "held out", "fitted"))
-        if law is None:
-            return {}
-        last = law.size[-1]
-        return {
-            ": exponent": (*law.b[1:], b),
-            ": error foretold at the largest size": (law.low[-1], law.high[-1], expected[-1]),
-            ": error foretold at 8 times that": (law.error_low[-1], law.error_high[-1], 2 * last**-b + floor),
-            ": gain of twice the rows": (*law.doubled[1:], 2 * n[-1] ** -b * (1 - 2**-b)),
-        }
-
-    return one
-
-
-def labels(n: int, wrong: float, learned: bool) -> Callable[[Draw], Mapping[str, Three]]:
-    """Three classes, of some rows a wrong one, told by a learner that states the chances of the true classes; or, where the
-    errors are ``learned``, those of the labels, and so is never surer than labels are right."""
-
-    def one(g: Draw) -> Mapping[str, Three]:
-        true, _ = population(3, 1.0)
-        sharp = softmax(5 * np.log(true[g.integers(PEOPLE, size=n)]), 1)
-        y = (g.random(n)[:, None] > sharp.cumsum(1)).sum(1).clip(max=2)
-        off = g.random(n) < wrong
-        given = np.where(off, (y + g.integers(1, 3, n)) % 3, y)
-        proba = (1 - 1.5 * wrong) * sharp + wrong / 2 if learned else sharp
-        found: Any = lk.label_errors(stated(given, proba.argmax(1), 3, proba), seed=int(g.integers(2**31)))
-        return {
-            ": share of wrong labels": (*found.rate[1:], wrong),
-            ": those wrong however sure": (*found.floor[1:], wrong),
-            ": suspects truly wrong": (*found.expected[1:], off[found.row].mean() if len(found.row) else np.nan),
-        }
-
-    return one
-
-
-def copies(n: int, doubled: float) -> Callable[[Draw], Three]:
-    """Rows of which some stand there twice."""
-
-    def one(g: Draw) -> Three:
-        found = _within(np.repeat(np.arange(n), 1 + (g.random(n) < doubled)).astype(np.uint64))
-        return found.low, found.high, 2 * doubled / (1 + doubled)
-
-    return one
-
-
-def columns(n: int, shift: float) -> Callable[[Draw], Three]:
-    """The area of one column that is higher by ``shift`` for one of two classes."""
-
-    def one(g: Draw) -> Three:
-        y = (g.random(n) < 0.3).astype(int)
-        x = g.normal(size=n) + shift * y
-        _, low, high, _ = told_by_column(levels(x), x, y, dealt_folds(y, 5, g))
-        return low, high, ndtr(shift / np.sqrt(2))
-
-    return one
-
-
-def numbers(n: int, shift: float, skewed: bool) -> Callable[[Draw], Mapping[str, Three]]:
-    """One number in training and test data, and how much of the test data lies outside what training has shown."""
-    spread = float(np.sqrt((np.e - 1) * np.e)) if skewed else 1.0
-
-    def one(g: Draw) -> Mapping[str, Three]:
-        train, test = (np.exp(z) if skewed else z for z in g.normal(size=(2, n)))
-        found = feature(train, test + shift * spread, False, g)
-        ends = train.min() - shift * spread, train.max() - shift * spread
-        low, high = (np.log(np.maximum(e, 1e-12)) if skewed else e for e in ends)
-        outside = ndtr(low) + ndtr(-high)
-        return {
-            "": (found["low"], found["high"], shift),
-            ", beyond training": (found["beyond_low"], found["beyond_high"], outside),
-        }
-
-    return one
-
-
-def categories(n: int, apart: float) -> Callable[[Draw], Three]:
-    """One column of five categories, of which the first is rarer in the test data and the last more frequent."""
-    share = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
-
-    def one(g: Draw) -> Three:
-        found = feature(g.choice(5, n, p=share), g.choice(5, n, p=share + apart * np.array([-1, 0, 0, 0, 1])), True, g)
-        return found["low"], found["high"], apart
-
-    return one
-
-
-def shares(n: int, share: float) -> Callable[[Draw], Three]:
-    """The share of a class among new rows, from the answers of a model that is right on 8 and 9 of 10."""
-
-    def one(g: Draw) -> Three:
-        y, new = (g.random(n) < 0.5).astype(int), (g.random(n) < share).astype(int)
-        said, says = (np.where(g.random(n) < np.where(v == 1, 0.8, 0.9), v, 1 - v) for v in (y, new))
-        return *estimated_shares(y, said, says, 2, g)[1:, 1], share
-
-    return one
-
-
-@cache
-def _bent(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A few large curvatures and many small ones, and directions that are not those of single weights."""
-    turned = np.linalg.qr(resampling.stream(0, "turned").normal(size=(size, size)))[0]
-    return 10.0 * 0.8 ** np.arange(size), turned
-
-
-def traces(vectors: int, rows: int) -> Callable[[Draw], Three]:
-    """Random signs through the curvature of ten blocks of rows, which differ."""
-    size, blocks = 100, 10
-    bends, turned = _bent(size)
-
-    def one(g: Draw) -> Three:
-        signs = g.choice([-1.0, 1.0], (vectors, size)) @ turned
-        x = g.normal(size=(blocks, rows, size)) * np.sqrt(bends)
-        table = np.square(np.einsum("brs,vs->vbr", x, signs, optimize=True)).mean(2)
-        return *crossed_mean(table)[1:], bends.sum()
-
-    return one
-
-
 def cases() -> Sequence[Case]:
     """All of them."""
     found = [
-        Case("membership: true positives at a false positive rate", f"rate {fpr:g}, {about}", n, 2, members(n, fpr, shift, share))
+        Case(
+            "membership: true positives at a false positive rate",
+            f"rate {fpr:g}, {about}",
+            n,
+            2,
+            members(n, fpr, shift, share),
+        )
         for n, fpr in ((200, 0.1), (1000, 0.01), (1000, 0.1), (5000, 0.01))
-        for about, shift, share in (("nothing remembered", 0, 1), ("all, by 1 sd", 1, 1), ("5 of 100, by 5 sd", 5, 0.05))
+        for about, shift, share in (
+            ("nothing remembered", 0, 1),
+            ("all, by 1 sd", 1, 1),
+            ("5 of 100, by 5 sd", 5, 0.05),
+        )
     ]
     found += [
         Case("memorisation of a row (Newcombe)", f"right in {a:g} with it, {b:g} without", n, 10, memory(n, a, b))
         for n in (48, 256)
         for a, b in ((1, 0), (0.95, 0.3), (0.9, 0.6), (0.7, 0.7))
     ]
-    found += [Case("remembered: labels given back, beside new rows", f"{a:g} and {b:g}", n, 10, remembered(n, a, b)) for n in (300, 2000) for a, b in ((0.8, 0.1), (0.2, 0.2))]
-    found += [Case("canaries: exposure in bits", f"16 canaries, surer by {lift:g} sd", n, 2, exposures(n, lift)) for n in (32, 128) for lift in (0, 1, 3)]
-    found += [Case("canaries: recognised (clustered)", f"16 canaries, {p:g} on average", n, 5, recognised(n, p)) for n in (32, 128) for p in (0.1, 0.5, 0.9)]
-    found += [Case("attribute inference", f"{leak:g} by having been trained on", n, 2, attribute(n, leak)) for n in (200, 2000) for leak in (0.0, 0.1)]
-    found += [Case("conformal sets", method, n, 0.5, sets(n, method)) for n in (200, 1000) for method in ("lac", "aps")]
+    found += [
+        Case("remembered: labels given back, beside new rows", f"{a:g} and {b:g}", n, 10, remembered(n, a, b))
+        for n in (300, 2000)
+        for a, b in ((0.8, 0.1), (0.2, 0.2))
+    ]
+    found += [
+        Case("canaries: exposure in bits", f"16 canaries, surer by {lift:g} sd", n, 2, exposures(n, lift))
+        for n in (32, 128)
+        for lift in (0, 1, 3, 5)
+    ]
+    found += [
+        Case("canaries: recognised (clustered)", f"16 canaries, {p:g} on average", n, 5, recognised(n, p))
+        for n in (32, 128)
+        for p in (0.1, 0.5, 0.9)
+    ]
+    found += [
+        Case("attribute inference", f"{leak:g} by having been trained on", n, 2, attribute(n, leak))
+        for n in (200, 2000)
+        for leak in (0.0, 0.1)
+    ]
+    found += [Case("conformal sets", method, n, 1, sets(n, method)) for n in (200, 1000) for method in ("lac", "aps")]
     found += [
         Case("recalibration: change of log loss", f"{name}, {'halves in turn' if crossed else 'fitted on as many others'}", n, 1 if name != "dirichlet" else 0.5, gains(n, name, crossed))
         for crossed in (True, False) for name in ("temperature", "isotonic", "dirichlet") for n in (200, 1000)
     ]  # fmt: skip
-    found += [Case("power law", f"exponent {b:g}, floor {c:g}", 1000, 0.75, laws(b, c)) for b, c in ((0.5, 0.0), (0.5, 0.05), (0.3, 0.0))]
-    found += [
-        Case("labels", f"{p:g} wrong, {'errors learned' if k else 'right chances'}", n, 0.75, labels(n, p, k))
-        for k in (False, True) for p in (0.05, 0.2) for n in (300, 1000)
-    ]  # fmt: skip
-    found += [Case("leakage: rows that stand there twice", f"{p:g} of kinds doubled", n, 5, copies(n, p)) for n in (200, 2000) for p in (0.05, 0.3)]
-    found += [Case("leakage: area of one column", f"apart by {s:g} sd", n, 1, columns(n, s)) for n in (200, 1000) for s in (0.3, 1, 3)]
-    found += [
-        Case("shift: standardised difference", f"{s:g}, {'log-normal' if k else 'normal'}", n, 2, numbers(n, s, k))
-        for n in (100, 1000) for s in (0.0, 0.5) for k in (False, True)
-    ]  # fmt: skip
-    found += [Case("shift: total variation of 5 categories", f"{s:g}", n, 1, categories(n, s)) for n in (200, 1000, 5000) for s in (0.0, 0.03, 0.2)]
-    found += [Case("shift: share of a class, from answers", f"{s:g}", n, 1, shares(n, s)) for n in (200, 1000) for s in (0.1, 0.5)]
-    found += [Case("curvature: trace (Hutchinson)", f"{v} vectors, 10 blocks of {r} rows", r * 10, 2, traces(v, r)) for v, r in ((20, 10), (20, 50), (5, 50))]
     return found

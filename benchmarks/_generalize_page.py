@@ -38,12 +38,18 @@ times in 100; exact intervals (Clopper and Pearson). Several runs each are judge
 def cells(text: str, found: Iterable[Cell]) -> str:
     """One table of intervals."""
     found = list(found)
-    lines = [text, "| interval | of | n | holds, in 100 | error | too low | too high | audits |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        text,
+        "| interval | of | n | holds, in 100 | error | too low | too high | audits |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for c in found:
         held = f"{100 * c.covered:.1f}"
         held = f"**{held}**" if outside(c) else held
         error = 200 * np.sqrt(0.05 * 0.95 / max(c.runs, 1))
-        lines.append(f"| {c.interval} | {c.case} | {c.people:,} | {held} | {error:.1f} | {c.below} | {c.above} | {c.runs:,} |")
+        lines.append(
+            f"| {c.interval} | {c.case} | {c.people:,} | {held} | {error:.1f} | {c.below} | {c.above} | {c.runs:,} |"
+        )
     under = sum(outside(c) and c.covered < ASKED[0] for c in found)
     over = sum(outside(c) and c.covered > ASKED[1] for c in found)
     lines.append(
@@ -55,7 +61,11 @@ def cells(text: str, found: Iterable[Cell]) -> str:
 
 def gate(found: Iterable[Gated]) -> str:
     """How often like models are called worse, and how often worse ones are."""
-    lines = [GATE, "| compared | people | accuracy lost | pairs | called worse | share | 95 % interval |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        GATE,
+        "| compared | people | accuracy lost | pairs | called worse | share | 95 % interval |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for one in found:
         share, ends = rate(one.worse, one.pairs)
         lines.append(f"| {one.what} | {one.n:,} | {one.lost:g} | {one.pairs:,} | {one.worse} | {share} | {ends} |")

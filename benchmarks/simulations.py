@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import _coverage, _coverage_compared, _coverage_generalize, _null_audits
+from benchmarks import _coverage, _coverage_compared, _coverage_data, _coverage_generalize, _null_audits
 from benchmarks import _generalize_page as generalize
 from benchmarks import _simulations_page as pages
 from benchmarks._false_alarms_page import put
@@ -63,7 +63,8 @@ def power(asked: argparse.Namespace) -> str:
 
 def knows(asked: argparse.Namespace) -> str:
     """Intervals of what a model knows and remembers."""
-    return generalize.cells(generalize.KNOWS, _coverage_generalize.cells(_coverage_generalize.cases(), asked.runs))
+    cases = [*_coverage_generalize.cases(), *_coverage_data.cases()]
+    return generalize.cells(generalize.KNOWS, _coverage_generalize.cells(cases, asked.runs))
 
 
 def compared(asked: argparse.Namespace) -> str:

@@ -45,8 +45,8 @@ def _outside(k: int, n: int, m: int) -> float:
 
 
 def _numbers(train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
-    """The standardised difference with the normal interval of Hedges and Olkin, 1985 (Statistical Methods for
-    Meta-Analysis, chapter 5)."""
+    """The standardised difference with a normal interval, by how far each row pulls it (the delta method): that of Hedges and
+    Olkin, 1985 (Statistical Methods for Meta-Analysis, chapter 5), where values are normal, and wider where tails are long."""
     from scipy.stats import ks_2samp
 
     n, m = len(train), len(test)
@@ -55,7 +55,9 @@ def _numbers(train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
         apart = float(test[0] != train[0])
         return {"difference": 0.0 if not apart else NAN, "low": NAN, "high": NAN, "p": 1.0 - apart, "psi": NAN}
     d = float((test.mean() - train.mean()) / spread)
-    half = 1.959963984540054 * np.sqrt((n + m) / (n * m) + d**2 / (2 * (n + m)))
+    away = (train - train.mean()) / spread, (test - test.mean()) / spread
+    pulls = (sign * z / len(z) - d / 2 * (z**2 - 1) / (n + m) for sign, z in zip((-1, 1), away))
+    half = 1.959963984540054 * np.sqrt(sum(float(np.square(pull).sum()) for pull in pulls))
     level = probes.levels(np.concatenate([train, test]), False)
     table = np.stack([np.bincount(v, minlength=level.max() + 1) for v in (level[:n], level[n:])])
     p = float(ks_2samp(train, test, method="asymp").pvalue)
@@ -66,9 +68,12 @@ def _categories(table: np.ndarray, code: np.ndarray, generator: np.random.Genera
     sizes = table.sum(1)
     value = _variation(table / sizes[:, None])
     drawn = [resampling.bootstrap_counts(row, DRAWS, generator) / size for row, size in zip(table, sizes)]
-    low, high = resampling.bias_corrected(_variation(np.stack(drawn, 1)), float(value))
+    apart = _variation(np.stack(drawn, 1))
+    low, high = resampling.bias_corrected(apart, float(value))
     part = np.repeat([0, 1], sizes)
     p = probes.independent(code, part, 2)
+    # noise adds to a distance, in draws as much again: the lower end goes as far down, and to 0 where all may be chance
+    low = 0.0 if p > 0.05 else min(low, float(2 * value - np.quantile(apart, 0.975)))
     return {"difference": float(value), "low": max(0.0, low), "high": min(1.0, high), "p": p, "psi": _stability(table)}
 
 
