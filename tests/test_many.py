@@ -357,6 +357,8 @@ def test_dropout_leaves_each_value_out_by_itself(share: float) -> None:
         (lambda a: a | {"y": a["y"] * 1.0}, "labels of type float64"),
         (lambda a: a | {"watch": (a["x"], a["y"][:5])}, "90 inputs and 5 labels to watch"),
         (lambda a: a | {"make": lambda seed: "net"}, "a str for a model"),
+        (lambda a: a | {"make": lambda seed: nn.Linear(9, 3)}, "fails on inputs of shape"),
+        (lambda a: a | {"x": a["x"].astype(str)}, "inputs of type <U"),
         (lambda a: a | {"make": lambda seed: nn.Flatten(0)}, "no \\(n, classes\\) logits"),
         (lambda a: a | {"x": np.where(np.arange(90)[:, None] == 3, np.nan, a["x"])}, "loss of model [01] .*not finite"),
     ],
@@ -366,6 +368,13 @@ def test_what_is_refused(change: Callable[[dict], dict], says: str) -> None:
     asked = {"make": dense, "x": x, "y": y, "chosen": np.ones((2, 90), bool), "fit": FIT}
     with pytest.raises(lk.Refused, match=says):
         fit_many(**change(asked))
+
+
+def test_inputs_may_be_a_view_that_runs_backwards() -> None:
+    x, y = data("numbers")
+    chosen = np.ones((2, len(x)), bool)
+    backwards, copied = (fit_many(dense, v, y, chosen, fit=FIT).logits(v) for v in (x[::-1], x[::-1].copy()))
+    assert np.array_equal(backwards, copied)
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"rate": -1.0}, {"optimizer": "adam"}, {"schedule": "step"}])

@@ -163,8 +163,12 @@ def test_what_cannot_be_kept_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
             Private(**promise)
     with pytest.raises(lk.Refused, match="a larger epsilon"):
         fit_private(dense, x, y, private=Private(1e-9, 1e-9), fit=Fit(epochs=50, batch_size=40))
-    with pytest.raises(lk.Refused, match="with a row for each model"):
+    with pytest.raises(lk.Refused, match="no rows for model 0"):
         fit_private(dense, x, y, np.zeros((2, 40), bool), private=Private(1.0))
+    with pytest.raises(lk.Refused, match="modules of 3 outputs"):
+        fit_private(dense, x, y + 3, private=Private(1.0))
+    with pytest.raises(lk.Refused, match="2 seeds for 1 models"):
+        fit_private(dense, x, y, seeds=[1, 2], private=Private(1.0))
     _noise.cache_clear()
     monkeypatch.setitem(sys.modules, "opacus.accountants", None)
     with pytest.raises(lk.Refused, match=r"labkit\[private\]"):

@@ -65,6 +65,8 @@ class Rows:
     def check(self, title: str) -> None:
         """Refuse lengths that do not fit, models without rows, and labels that are no whole numbers from 0."""
         n, chosen, y = len(self.x), self.chosen, self.y
+        if self.x.dtype.kind not in "fiub":
+            raise Refused(title, f"inputs of type {self.x.dtype}", "numbers")
         if chosen.dtype != bool or chosen.ndim != 2 or not len(chosen):
             given = f"{chosen.dtype} of shape {chosen.shape} for which rows each model sees"
             raise Refused(title, given, "booleans of shape (models, rows)")
@@ -88,5 +90,5 @@ class Rows:
 
 def as_tensor(x: np.ndarray, device: torch.device) -> Tensor:
     """Inputs on the device; fractions as float32, whole numbers as int64."""
-    tensor = torch.tensor(np.asarray(x), device=device)
+    tensor = torch.tensor(np.ascontiguousarray(x), device=device)
     return tensor.float() if tensor.is_floating_point() else tensor.long()

@@ -182,8 +182,14 @@ class Task:
         return self.y[torch.tensor(part, device=self.device)[:, None], rows]
 
     def _check_labels(self) -> None:
-        with torch.no_grad():
-            out = copy.deepcopy(self.pattern).eval()(self.x[:2])
+        try:
+            with torch.no_grad():
+                out = copy.deepcopy(self.pattern).eval()(self.x[:2])
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, RuntimeError) and _no_memory(error):
+                raise
+            given = f"a module that fails on inputs of shape {tuple(self.x.shape)}: {str(error).splitlines()[0]:.120}"
+            raise Refused(self.title, given, "modules for such inputs") from None
         if not isinstance(out, Tensor) or out.ndim != 2:
             raise Refused(
                 self.title, "modules that give no (n, classes) logits", "modules whose output is one tensor of logits"

@@ -23,7 +23,7 @@ from labkit.core.refused import Refused
 from labkit.models.device import pick
 from labkit.models.work import flops
 from labkit.training.costs import Costs
-from labkit.training.fitting import as_tensor
+from labkit.training.fitting import Rows, as_tensor
 from labkit.training.loop import epoch_seed
 from labkit.training.many import Fit, Many
 from labkit.training.row_gradients import Clipped, Weights, clipped
@@ -61,7 +61,8 @@ class PrivateModels:
     Attributes:
         many: the models.
         epsilon, delta: what each promises of every single row, added or taken away, by the accountant (Mironov, 2017,
-            arXiv 1702.07476); ``epsilon`` is at most what was asked for.
+            arXiv 1702.07476; of rows drawn by chance: Mironov, Talwar and Zhang, 2019, arXiv 1908.10530); ``epsilon`` is at
+            most what was asked for.
         noise: standard deviation of the noise, in units of ``clip``. clip: the norm that no row's gradient exceeds.
         rate: the chance of each row to be drawn in a step. steps: how many were made.
         clipped: share of the drawn rows' gradients that were cut.
@@ -111,10 +112,12 @@ def fit_private(
     """
     where = pick(device)
     chosen = np.ones((1, len(x)), bool) if chosen is None else np.asarray(chosen)
-    if chosen.dtype != bool or chosen.shape[1:] != (len(x),) or np.shape(y) != (len(x),) or not chosen.any(1).all():
-        given = f"{len(x)} inputs, labels of shape {np.shape(y)} and a choice of shape {chosen.shape}"
-        raise Refused(ASKED, given, "(n, ...) inputs, (n,) labels, and (models, n) booleans with a row for each model")
+    x, y = np.asarray(x), np.asarray(y)
+    Rows(x, y, chosen, None).check(ASKED)
     seeds = tuple(range(len(chosen)) if seeds is None else map(int, seeds))
+    if y.ndim != 1 or len(seeds) != len(chosen):
+        given = f"labels of shape {y.shape} and {len(seeds)} seeds for {len(chosen)} models"
+        raise Refused(ASKED, given, "(n,) labels, and a seed a model")
     rate = min(1.0, fit.batch_size / int(chosen.sum(1).max()))
     steps = max(1, round(fit.epochs / rate))
     noise, epsilon = _noise(private, rate, steps)
@@ -122,9 +125,13 @@ def fit_private(
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         modules = [_fresh(make, seed, where) for seed in seeds]
     rows = clipped(ASKED, modules[0], as_tensor(x[:2], where))
+    with torch.no_grad():
+        outputs = modules[0](as_tensor(x[:2], where)).shape[1]
+    if y.max() >= outputs:
+        raise Refused(ASKED, f"the label {y.max()} for modules of {outputs} outputs", "an output a class")
     stack = max(1, memory // (64 * sum(p.numel() for p in modules[0].parameters())))
     run = _Run(modules[0], rows, private.clip, noise, rate, steps, fit, memory, title, len(seeds))
-    data = as_tensor(x, where), torch.tensor(np.asarray(y), dtype=torch.int64, device=where)
+    data = as_tensor(x, where), as_tensor(y, where)
     done: list[Weights] = []
     for i in range(0, len(seeds), stack):
         part = slice(i, i + stack)
