@@ -20,7 +20,7 @@ def figure(record: RandomLabels) -> go.Figure:
     titles = ["share of the training rows answered as taught", "scores on permuted labels"]
     result = make_subplots(1, 1 + trained, subplot_titles=titles[not trained :], horizontal_spacing=0.12)
     heading = f"Labels that mean nothing: {record.learner}, {record.rows:,} {'training ' if record.n else ''}rows"
-    result.update_layout(base(heading, height=400 if trained else 340).layout)
+    result.update_layout(base(heading, height=420 if trained else 360).layout, margin={"t": 78})
     if trained:
         result.update_xaxes(title_text="epoch", row=1, col=1)
         result.update_yaxes(range=[0, 1.03], row=1, col=1)
