@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -19,6 +19,10 @@ the Monte Carlo error, which is stated (two standard errors of so many audits).
 
 Read with it: where nothing may fall below 0 or go beyond 1 and the truth is there, an interval holds always. Of some
 intervals the truth is that of the very sets or maps that were fitted, not of all that might have been.
+The share of labels that confident learning takes for wrong has an interval of that estimate, which is biased: it does not
+hold the true share. What stays wrong however sure the learner is does, unless the learner has learned the errors too, so
+that it is never surer of an answer than labels are right. The standardised difference of long tails (log-normal, shifted by
+half a standard deviation) covers too seldom: its spread is known too badly.
 """
 
 COMPARED = """# Do intervals between models hold?
@@ -56,7 +60,14 @@ def cells(text: str, found: Iterable[Cell]) -> str:
         f"\nOf {len(found)} cells {len(found) - under - over} lie within 93 to 97 or no further from it than the Monte Carlo "
         f"error, {over} above and {under} below."
     )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\nAll cells of a kind together, in 100: " + "; ".join(_pooled(found)) + "."
+
+
+def _pooled(found: list[Cell]) -> Iterator[str]:
+    for name in dict.fromkeys(c.interval for c in found):
+        of = [c for c in found if c.interval == name]
+        runs, missed = sum(c.runs for c in of), sum(c.below + c.above for c in of)
+        yield f"{name} {100 * (1 - missed / max(runs, 1)):.1f} of {runs:,}"
 
 
 def gate(found: Iterable[Gated]) -> str:
