@@ -144,6 +144,16 @@ def test_two_reports_are_compared_by_predictions_and_findings(audits: list[Path]
     assert "findings of both reports; those that changed:\n  none" in capsys.readouterr().out
 
 
+def test_steps_of_one_report_alone_are_named_whichever_it_is(audits: list[Path], monkeypatch: Any) -> None:
+    whole = compared._documents(audits[0])
+    step = next(key for key, (d, _) in whole.items() if not (d["record"] and d["record"]["kind"] == "predict"))
+    fewer = {key: found for key, found in whole.items() if key != step}
+    said = "/".join(step) + " stands in one report alone"
+    for first, other in ((whole, fewer), (fewer, whole)):
+        monkeypatch.setattr(compared, "_documents", {"a": first, "b": other}.get)
+        assert said in compared.reports("a", "b", metrics=["accuracy"]).left_out
+
+
 def test_a_report_that_was_changed_is_refused(audits: list[Path], tmp_path: Path) -> None:
     import shutil
 

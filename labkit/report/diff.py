@@ -122,6 +122,9 @@ def reports(a: str | os.PathLike[str], b: str | os.PathLike[str], *, alarm: floa
         shared.append((f"{name}/{step}", document, other[0]))
         if all(d["record"] and d["record"]["kind"] == "predict" for d in (document, other[0])):
             pairs[name] = tuple(store.load(p) for p in (path, other[1]))  # type: ignore[assignment]
+    back = {other: name for name, other in names.items()}
+    alone = (key for key in sides[1] if (back.get(key[0], ""), key[1]) not in sides[0])
+    left += [f"{name}/{step} stands in one report alone" for name, step in alone]
     if not shared:
         raise Refused(f"a comparison of {a} and {b}", "no subject and step in common", "two reports by the same plan")
     found = diff(pairs, alarm=alarm / 2, **settings)
