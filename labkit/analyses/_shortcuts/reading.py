@@ -96,8 +96,8 @@ def _cue(first: Cue, other: Cue, split: Split) -> Reading:
             kept = _frequent(first.values.astype(int))
             level = np.full(len(categories), -1)
             level[kept] = np.arange(len(kept))
-            levels = (level[cue.values.astype(int)] for cue in (first, other))
-            return Reading(first.name, *levels, tuple(categories[k] for k in kept), True, exchange)
+            inside, outside = (level[cue.values.astype(int)] for cue in (first, other))
+            return Reading(first.name, inside, outside, tuple(categories[k] for k in kept), True, exchange)
         return Reading(first.name, *_levels(first.values, other.values), column=True, exchange=exchange)
     light = _brightness(split.schema.bounds) if first.name == "mean brightness" and modality == "image" else None
     return Reading(first.name, *_levels(first.values, other.values), exchange=light)
