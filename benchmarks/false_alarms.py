@@ -108,7 +108,7 @@ def shifts(asked: argparse.Namespace) -> Iterator[str]:
 def generalization(asked: argparse.Namespace) -> Iterator[str]:
     """The page's part on what models know and remember, again after every twentieth run."""
     began, told = time.perf_counter(), list[in_generalization.Told]()
-    for run, found in in_generalization.cases(asked.runs, HALVES[asked.half] + 500_000, ORDER):
+    for run, found in in_generalization.cases(asked.runs, HALVES[asked.half] + 700_000, ORDER):
         if found[0].twin == in_generalization.TWINS[0].name and run % 20 == 0 and told:
             print(f"{run} runs, {time.perf_counter() - began:.0f} s", flush=True)
             yield page_of_generalization(told, asked.half)

@@ -26,7 +26,7 @@ from labkit.records.distribution_shift import DistributionShift
 from labkit.records.predict import Predictions
 
 ASKED = "distribution_shift"
-LEAST, NUMBERS, WORD_DEALS = 30, 4_000_000, 199
+LEAST, NUMBERS, WORD_DEALS = 30, 4_000_000, 599
 NAN = float("nan")
 
 

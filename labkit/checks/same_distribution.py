@@ -25,11 +25,13 @@ def same_distribution(
     """Whether test data are like training data: features, all together, classes, and what training has not shown.
 
     It does not meet it where a difference is beyond chance and its interval lies above what is allowed; it meets it where
-    every interval lies within, or nothing is beyond chance; else it is inconclusive.
+    every interval lies within, or nothing is beyond chance; else it is inconclusive. Each of these four has a quarter of
+    ``alpha``, so that all of them together accuse like parts no more often.
     """
     about = {"apart": apart, "told": told, "shares": shares, "unseen": unseen, "alpha": alpha}
-    for kind in (_features, _together, _classes, _unseen):
-        found = kind(record, about)
+    kinds = (_features, _together, _classes, _unseen)
+    for kind in kinds:
+        found = kind(record, about | {"alpha": alpha / len(kinds)})
         yield Finding(check="same_distribution", n=record.n_test, thresholds=about, **found)
 
 
