@@ -13,6 +13,7 @@ def canary_exposure(
     record: Canaries,
     *,
     times: Annotated[float, Range(1, 10), "how much more often than strangers canaries may be taken for planted"] = 2.0,
+    judge: Annotated[bool, "whether to judge it; else it is for information"] = True,
 ) -> Iterator[Finding]:
     """For each kind of canary: whether one that was planted with the fewest copies is recognised at most so many times as
     often as strangers are meant to be mistaken for one.
@@ -26,6 +27,7 @@ def canary_exposure(
             float(v[k, 0, -1]) for v in (record.recognized, record.recognized_low, record.recognized_high)
         )
         status: FindingStatus = "does_not_meet" if low > limit else "meets" if high <= limit else "inconclusive"
+        status = status if judge else "info"
         copies = "1 copy" if record.repeats[0] == 1 else f"{record.repeats[0]} copies"
         noticed = record.noticed(k)
         enough = (
@@ -45,5 +47,5 @@ def canary_exposure(
             n=record.count,
             criterion=f"recognised with a rate of at most {limit:g} where {record.fpr[-1]:g} of the strangers are mistaken",
             subject=kind,
-            thresholds={"times": times},
+            thresholds={"times": times, "judge": judge},
         )

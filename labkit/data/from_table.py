@@ -86,6 +86,8 @@ def from_table(
 
 def _with(frame: pd.DataFrame, data: bytes, test: Path, asked: str) -> tuple[pd.DataFrame, bytes]:
     """The rows of both files, those of the second last, and the bytes of both."""
+    if not Path(test).is_file():
+        raise Refused(f"{asked} and test rows of {test}", "no such file", "the path of a table with the same columns")
     other, more = read_table(test)
     if more == data:
         raise Refused(f"{asked} and test rows of {test.name}", "the same file twice", "rows that were not trained on")

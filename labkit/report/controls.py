@@ -13,6 +13,7 @@ from labkit.records.finding import Finding
 from labkit.records.predict import Predictions
 from labkit.report.plan import Plan
 from labkit.report.planted import PEOPLE, PLANTED, Control, predictions
+from labkit.report.planted_memory import PLANTED_MEMORY
 
 
 def run(plan: Plan) -> tuple[Finding, ...]:
@@ -75,6 +76,7 @@ def _readable(right: float, *, sum_of_terms: bool) -> Record:
 
 CONTROLS = (
     *PLANTED,
+    *PLANTED_MEMORY,
     Control(
         "calibrated",
         "A model that says 90 in 100 and is right in 70",

@@ -50,6 +50,7 @@ def learning_curve(
     along: str = "examples",
     learner: str = "network",
     points: list[int] | None = None,
+    seeds: int = 5,
     noise: float = 0.0,
     wanted: float | None = None,
 ) -> Record:
@@ -59,6 +60,7 @@ def learning_curve(
         along=along,
         learner=learner,
         points=points,
+        seeds=seeds,
         noise=noise,
         wanted=wanted,
         model=subject.model,
@@ -66,16 +68,20 @@ def learning_curve(
     )
 
 
-def random_labels(subject: Subject, step: Step, seed: int, *, learner: str = "network") -> Record:
+def random_labels(
+    subject: Subject, step: Step, seed: int, *, learner: str = "network", permutations: int = 20
+) -> Record:
     data = _both(subject, "whether labels that mean nothing can be learned", step.rows)
-    return lk.random_labels(data, learner=learner, model=subject.model, seed=seed)
+    return lk.random_labels(data, learner=learner, model=subject.model, permutations=permutations, seed=seed)
 
 
 def training(subject: Subject, step: Step, seed: int) -> Record:
     """The gap over the time of the real training, which only the cards of reference models tell."""
     if not subject.card:
         given = "a model whose training nobody kept"
-        raise Refused(f"how the gap of {subject.name} grew", given, "loss and accuracy after each epoch, kept in training")
+        raise Refused(
+            f"how the gap of {subject.name} grew", given, "loss and accuracy after each epoch, kept in training"
+        )
     return lk.learning_curve(lk.zoo.curves(str(subject.card["name"])))
 
 
@@ -87,9 +93,9 @@ def compare_recipes(subject: Subject, step: Step, seed: int) -> Record:
     return lk.compare_recipes(*(lk.zoo.curves(str(name)) for name in (subject.card["name"], twin)))
 
 
-def loss_landscape(subject: Subject, step: Step, seed: int, *, points: int = 21) -> Record:
+def loss_landscape(subject: Subject, step: Step, seed: int, *, points: int = 21, probes: int = 20) -> Record:
     split = subject.split("train" if subject.training else step.split, step.rows)
-    return lk.loss_landscape(subject.classifier(), split, points=points, seed=seed)
+    return lk.loss_landscape(subject.classifier(), split, points=points, probes=probes, seed=seed)
 
 
 def gradient_flow(subject: Subject, step: Step, seed: int) -> Record:
@@ -105,12 +111,16 @@ def memorization(
 
 
 def membership_inference(
-    subject: Subject, step: Step, seed: int, *, learner: str = "network", shadows: int = 16, methods: list[str] | None = None
+    subject: Subject,
+    step: Step,
+    seed: int,
+    *,
+    learner: str = "network",
+    shadows: int = 16,
+    methods: list[str] | None = None,
 ) -> Record:
     data = _both(subject, "whether training examples can be recognized from outside", step.rows)
-    return lk.membership_inference(
-        subject.classifier(), data, methods, learner=learner, shadows=shadows, seed=seed
-    )
+    return lk.membership_inference(subject.classifier(), data, methods, learner=learner, shadows=shadows, seed=seed)
 
 
 def attribute_inference(subject: Subject, step: Step, seed: int, *, by: str = "each") -> Record:
@@ -141,7 +151,9 @@ def _both(subject: Subject, asked: str, rows: int) -> Dataset:
         raise Refused(f"{asked} of {subject.name}", "predictions on one split", "the model with its training data")
     if not subject.training:
         given = "no training data"
-        raise Refused(f"{asked} of {subject.name}", given, "the rows that the model was trained on, beside the test data")
+        raise Refused(
+            f"{asked} of {subject.name}", given, "the rows that the model was trained on, beside the test data"
+        )
     data = subject.dataset()
     return replace(data, train=data.train[:rows], test=data.test[:rows]) if rows else data
 

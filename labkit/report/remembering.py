@@ -13,11 +13,12 @@ from labkit.report.people import of_100
 # A rank (0 is kept first) and a sentence.
 Told = list[tuple[int, str]]
 NAMED = 3  # rows named in a sentence
+CHANGES = 4  # settings named of a twin
 
 
 def _gap(name: str, record: Any) -> Told:
     """Only a gap that is more than chance is told here."""
-    drop, low, _ = record.drop
+    _, low, _ = record.drop
     if record.metric != "accuracy" or not low > 0:
         return []
     train, test = (of_100(round(v * n), n) for v, n in ((record.train, record.n_train), (record.test, record.n_test)))
@@ -34,35 +35,40 @@ def _memorization(name: str, record: Any) -> Told:
     return [
         (
             0,
-            f"{name} has learned by heart: of {record.hard} training examples whose labels no other model finds without "
-            f"having seen them, it gives back {record.given_back}, {share(value, low, high)} more than of new ones. "
+            f"{name} memorized: of {record.hard} training examples that models without them get wrong, it gives back "
+            f"{record.given_back}, {share(value, low, high)} more than of such new ones. "
             f"The most memorized are training rows {', '.join(map(str, worst))}.",
         )
     ]
 
 
 def _membership(name: str, record: Any) -> Told:
-    if record.least < 0:
-        return []
-    value, low, high = (float(v[record.least]) for v in record.rates())
-    wrong = float(record.fpr[record.least])
-    if not low > wrong:
+    """By rates where there are rows enough, else by the area: how often the right one of two is picked."""
+    needs = f"an outsider who asks it and has {record.needs[record.chosen]}"
+    value, low, high = record.area()
+    told = f"picks the right one of a training example and another {share(value, low, high)} times"
+    better = low > 0.5
+    if record.least >= 0:
+        wrong = float(record.fpr[record.least])
+        value, low, high = (float(v[record.least]) for v in record.rates())
+        if low > wrong:
+            better = True
+            told = (
+                f"recognizes at least {share(value, low, high)} training examples, wrongly naming {share(wrong)} others"
+            )
+    if not better:
         text = f"{name}: no attack tried tells what it was trained on better than guessing (n = {record.members:,})."
         return [(1, text)]
-    return [
-        (
-            0,
-            f"{name}: an outsider who asks it and has {record.needs[record.chosen]} recognizes at least "
-            f"{share(value, low, high)} training examples, wrongly naming {share(wrong)} others.",
-        )
-    ]
+    return [(0, f"{name}: {needs} {told}.")]
 
 
 def _recipes(name: str, record: Any) -> Told:
     """What the twin did, of the settings that differ, in one sentence."""
     if name != record.models[0] or not record.settings:
         return []
-    changed = ", ".join(f"{spoken(s)} {b} (not {a})" for s, a, b in zip(record.settings, record.first, record.second))
+    told = [f"{spoken(s)} {b} (not {a})" for s, a, b in zip(record.settings, record.first, record.second)]
+    more = len(told) - CHANGES
+    changed = ", ".join(told[:CHANGES]) + (f" and {more} more settings" if more > 0 else "")
     data = "trained on the same data" if record.same_data else "trained on other data"
     came = "".join(
         f"; {m} {number(record.score[1, j])} instead of {number(record.score[0, j])}"
@@ -75,14 +81,21 @@ def _labels(name: str, record: Any) -> Told:
     value, low, high = record.floor
     if not len(record.row) or not low > 0:
         return []
-    return [(1, f"{name}: of the training labels about {share(value, low, high)} look wrong; {len(record.row):,} are named.")]
+    return [
+        (
+            1,
+            f"{name}: of the training labels about {share(value, low, high)} look wrong; {len(record.row):,} are named.",
+        )
+    ]
 
 
 def _leakage(name: str, record: Any) -> Told:
     exact = [i for i, leak in enumerate(record.leak) if leak == "exact copies"]
     if not exact or not record.hits[exact[0]] > 0 or np.isnan(record.value[exact[0]]):
         return []
-    return [(1, f"{name}: {record.hits[exact[0]]:,.0f} of {record.n_test:,} test examples also stand in the training data.")]
+    return [
+        (1, f"{name}: {record.hits[exact[0]]:,.0f} of {record.n_test:,} test examples also stand in the training data.")
+    ]
 
 
 TELL: dict[str, Callable[[str, Any], Told]] = {
