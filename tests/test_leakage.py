@@ -162,6 +162,16 @@ def test_like_parts_are_told_apart_by_a_column_no_more_often_than_p_says() -> No
     assert np.mean(small) <= 0.05
 
 
+def test_the_number_of_a_shop_is_no_person() -> None:
+    data, shop = cut(*noise(), 600), np.arange(900) % 30
+    frames = tuple(pd.DataFrame({"shop_id": shop[s]}) for s in (slice(600), slice(600, 900)))
+    assert statuses(lk.leakage(data, frames=frames))[kinds.IDS] == "not_measured"
+    assert statuses(lk.leakage(data, frames=frames, ids=["shop_id"]))[kinds.IDS] == "does_not_meet"
+    twice = np.random.default_rng(0).permutation(900) // 2
+    frames = tuple(pd.DataFrame({"customerId": twice[s]}) for s in (slice(600), slice(600, 900)))
+    assert statuses(lk.leakage(data, frames=frames))[kinds.IDS] == "does_not_meet"
+
+
 def test_ids_and_times_come_from_tables_beside() -> None:
     x, y = noise()
     data = cut(x, y, 600)

@@ -47,7 +47,8 @@ def leakage(
     ``labkit.random_labels(procedure=...)``, the whole procedure on permuted labels.
 
     Args:
-        ids: columns that name a person or thing; without any, columns that are called an id.
+        ids: columns that name a person or thing; without any, columns that are called an id and have at most
+            10 training rows a value.
         time: the column that says when a row came about, in dates or numbers.
         frames: pandas tables of the training and the test part with further columns, a row an example in their order.
         predictions: of ``data.test``: what the copies are worth to the accuracy.

@@ -12,6 +12,8 @@ from labkit.core.refused import Refused, unknown
 from labkit.records.leakage import IDS, TIME
 
 ID = {"id", "ids", "uuid", "guid", "identifier"}
+# An id that its name alone tells has so many training rows at most on average; more have what is a kind, such as a shop's.
+ROWS = 10
 WHEN = {"date", "datetime", "time", "timestamp"}
 
 
@@ -28,13 +30,17 @@ def _column(asked: str, name: str, columns: Sequence[Column]) -> Column:
 
 
 def shared(asked: str, columns: Sequence[Column], ids: Sequence[str]) -> list[Found]:
-    """The columns named as ids, else those whose name says so: test rows with an id that training rows have."""
+    """Test rows with an id that training rows have, by the columns named as ids, else by those whose name says so and
+    whose values have few rows."""
     chosen = [_column(f"{asked} with ids", name, columns) for name in ids]
     guessed = not chosen
     if guessed:
-        chosen = [c for c in columns if _words(c.name) & ID]
+        chosen = [c for c in columns if _words(c.name) & ID and _of_few(c)]
     if not chosen:
-        why = "no column was named with ids=, and none is called an id; frames= brings columns that no model sees"
+        why = (
+            f"no column was named with ids=, and none of at most {ROWS} rows a value is called an id; frames= brings "
+            "columns that no model sees"
+        )
         return [Found(IDS, missing=why)]
     found = []
     for column in chosen:
@@ -46,6 +52,11 @@ def shared(asked: str, columns: Sequence[Column], ids: Sequence[str]) -> list[Fo
         note = "taken for an id by its name" if guessed else ""
         found.append(counted(IDS, column.name, np.isin(test, train).sum(), len(test), usual=0.0, p=0.0, note=note))
     return found
+
+
+def _of_few(column: Column) -> bool:
+    known = column.train[~_unknown(column.train)].astype(str)
+    return len(known) <= ROWS * len(np.unique(known))
 
 
 def _unknown(values: np.ndarray) -> np.ndarray:
