@@ -46,7 +46,8 @@ def figure(record: DistributionShift) -> go.Figure:
         result.update_xaxes(title=title, title_font_size=12, row=row, col=col)
     result.update_xaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
     result.update_yaxes(gridcolor=rgba(NEUTRAL, 0.25), zeroline=False)
-    names = [short(record.features[i], 24) for i in order]
+    other = np.where(np.isinf(record.away), "<br>one value, another", "")
+    names = [short(record.features[i], 24) + other[i] for i in order]
     _panel(result, names, (record.difference, record.low, record.high), record.p, order, 0.0, (1, 1))
     learners = [f"{name}<br>({record.n_fit} rows each)" for name in record.learners]
     places = np.arange(len(learners))
