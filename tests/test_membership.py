@@ -470,3 +470,8 @@ def test_the_twin_that_learned_by_heart_is_told_from_the_one_that_did_not() -> N
     assert heart.area()[1] > 0.65 > 0.6 > sound.area()[0] and heart.p < 0.01
     assert heart.pictures.shape == (5, 1, 28, 28) and heart.member[heart.shown].all()
     assert "most exposed" in lk.views.membership_inference.exposed(heart).layout.title.text
+
+
+def test_confidence_tells_apart_what_is_all_but_certain() -> None:
+    score = registry.find("membership", "confidence")(logits=np.array([[50.0, 0.0], [60.0, 0.0], [0.0, 40.0]]))
+    assert score.argsort().tolist() == [2, 0, 1] and (score < 0).all()
