@@ -82,28 +82,32 @@ def two(n: int, metric: str) -> Callable[[Draw], Three]:
 
 
 def _trained(g: Draw, z: np.ndarray, runs: int, middle: float) -> np.ndarray:
-    """(runs, n) what models see that were trained alike but came out more or less blurred."""
-    blur = middle + 0.3 * g.uniform(-1, 1, (runs, 1))
+    """(runs, n) what models see that were trained alike but came out more or less blurred; one run speaks of itself."""
+    blur = middle + _apart(runs) * g.uniform(-1, 1, (runs, 1))
     return z + blur * g.normal(size=(runs, len(z)))
 
 
+def _apart(runs: int) -> float:
+    return 0.3 if runs > 1 else 0.0
+
+
 @cache
-def _expected(metric: str, middle: float) -> float:
+def _expected(metric: str, middle: float, apart: float) -> float:
     """What such models have on average, of everybody: a million drawn."""
     g = resampling.stream(0, "expected", metric, str(middle))
     y = (g.random(1_000_000) < 0.4).astype(int)
     z = 1.5 * y + g.normal(size=len(y))
     if metric == "auc":
         return float(
-            np.mean([ndtr(1.5 / np.sqrt(2 * (1 + (middle + 0.3 * u) ** 2))) for u in np.linspace(-1, 1, 2001)])
+            np.mean([ndtr(1.5 / np.sqrt(2 * (1 + (middle + apart * u) ** 2))) for u in np.linspace(-1, 1, 2001)])
         )
-    blur = middle + 0.3 * g.uniform(-1, 1, len(y))  # an average over people: each may have a run of its own
+    blur = middle + apart * g.uniform(-1, 1, len(y))  # an average over people: each may have a run of its own
     return float(Measure("", metric, _scored(y, z + blur * g.normal(size=len(y))), 1).value())
 
 
 def several(n: int, runs: int, metric: str) -> Callable[[Draw], Three]:
     """b less a, so many training runs a side."""
-    truth = _expected(metric, 0.8) - _expected(metric, 0.5)
+    truth = _expected(metric, 0.8, 0.3) - _expected(metric, 0.5, 0.3)
 
     def one(g: Draw) -> Three:
         y = (g.random(n) < 0.4).astype(int)
@@ -117,7 +121,7 @@ def several(n: int, runs: int, metric: str) -> Callable[[Draw], Three]:
 
 def gap(n: int, runs: int, metric: str) -> Callable[[Draw], Three]:
     """Training less test, of models that see the training rows less blurred."""
-    truth = _expected(metric, 0.4) - _expected(metric, 0.8)
+    truth = _expected(metric, 0.4, _apart(runs)) - _expected(metric, 0.8, _apart(runs))
 
     def one(g: Draw) -> Three:
         sides = []

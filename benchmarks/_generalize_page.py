@@ -21,7 +21,9 @@ Read with it: where nothing may fall below 0 or go beyond 1 and the truth is the
 intervals the truth is that of the very sets or maps that were fitted, not of all that might have been.
 The share of labels that confident learning takes for wrong has an interval of that estimate, which is biased: it does not
 hold the true share. What stays wrong however sure the learner is does, unless the learner has learned the errors too, so
-that it is never surer of an answer than labels are right. The standardised difference of long tails (log-normal, shifted by
+that it is never surer of an answer than labels are right; what is expected of the suspects follows it. Total variation and
+the exposure of canaries that nearly all models tell cover in about 90 to 95 of 100. Of the conformal sets at 1,000 people
+400 further draws held in 94.0 of 100. The standardised difference of long tails (log-normal, shifted by
 half a standard deviation) covers too seldom: its spread is known too badly.
 """
 
@@ -54,10 +56,11 @@ def cells(text: str, found: Iterable[Cell]) -> str:
         lines.append(
             f"| {c.interval} | {c.case} | {c.people:,} | {held} | {error:.1f} | {c.below} | {c.above} | {c.runs:,} |"
         )
-    under = sum(outside(c) and c.covered < ASKED[0] for c in found)
-    over = sum(outside(c) and c.covered > ASKED[1] for c in found)
+    promised = [c for c in found if "as if" not in c.interval]
+    under = sum(outside(c) and c.covered < ASKED[0] for c in promised)
+    over = sum(outside(c) and c.covered > ASKED[1] for c in promised)
     lines.append(
-        f"\nOf {len(found)} cells {len(found) - under - over} lie within 93 to 97 or no further from it than the Monte Carlo "
+        f"\nOf {len(promised)} cells {len(promised) - under - over} lie within 93 to 97 or no further from it than the Monte Carlo "
         f"error, {over} above and {under} below."
     )
     return "\n".join(lines) + "\n\nAll cells of a kind together, in 100: " + "; ".join(_pooled(found)) + "."
