@@ -82,6 +82,16 @@ def test_several_runs_count_the_noise_of_training() -> None:
     assert lk.check(found, only=["overfitting"])[0].status in ("does_not_meet", "inconclusive")
 
 
+def test_runs_that_all_know_their_rows_by_heart_are_as_sure_as_their_rows() -> None:
+    """All right on 50 rows in each of three runs: Wilson's ends, and no interval of no width."""
+    train = [made(50, 1.0, 3)] * 3
+    tests = [answers(train[0].y, np.arange(50) % 4 > i) for i in range(3)]
+    gap = lk.generalization_gap(train, tests)
+    alone = lk.generalization_gap(train[0], tests[0])
+    assert (gap.train, gap.train_low, gap.train_high) == (1.0, alone.train_low, alone.train_high) and gap.train_low < 1
+    assert gap.gap_low < gap.gap < gap.gap_high
+
+
 def test_runs_must_go_together() -> None:
     train, test = one_way_to_train(3, 0, 0.9, 0.8, 0.02)
     with pytest.raises(lk.Refused, match="3 runs on training data and 2 on test"):

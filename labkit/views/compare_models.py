@@ -104,7 +104,9 @@ def says(record: ModelComparison) -> str:
         if where:
             told += f"{record.b} is {verdict} in {', '.join(where[:6])}{_more(where)}. "
     if not listed(record, WORSE) and not listed(record, BETTER):
-        told += "No difference is shown" + (" beyond the margin. " if record.margin else ". ")
+        several = int(np.isfinite(record.p).sum())
+        corrected = f"Corrected for {several} comparisons, no" if several > 1 else "No"
+        told += f"{corrected} difference is shown" + (" beyond the margin. " if record.margin else ". ")
     within = sum(record.verdict(m, g) == WITHIN for m in range(len(record.metrics)) for g in range(len(record.group)))
     if within:
         told += f"{within} differences are within the margin of {record.margin:g}. "

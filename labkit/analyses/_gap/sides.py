@@ -54,6 +54,9 @@ def side(
         return Side(measures, np.array([float(value)]), value, low, high, draws, n)
     values = np.array([float(m.value()) for m in measures])
     draws = resampled(measures, rows, replicates, generator).mean(0)
+    if not np.nanvar(draws) and not _spread(values):  # all runs are right on all rows: only their number tells how sure
+        _, low, high, _ = measures[0].interval(rows, replicates, generator)
+        return Side(measures, values, float(values.mean()), low, high, draws, n)
     low, high, _ = pairs.welch(values.mean(), (np.nanvar(draws), _spread(values)), (n - 1, len(values) - 1))
     least, most = measures[0].least, measures[0].most
     return Side(measures, values, float(values.mean()), max(low, least), min(high, most), draws, n)
