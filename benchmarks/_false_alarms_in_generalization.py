@@ -16,7 +16,7 @@ How often each check of what a model knows and remembers accuses a sound case. M
 A case is one analysis, with its default settings but for its size, of data and models in which nothing is wrong by construction;
 sizes, numbers of classes and columns, strength and seed differ from case to case. An alarm is a case in which the check says
 *does not meet* at least once, whatever number of things it looked at. Intervals are exact (Clopper and Pearson), at 95 %. Seeds
-are of the half `{half}`; rules of three checks were changed after trials on other seeds. Checks that inform and pass no verdict ({informing}) accuse nobody.
+are of the half `{half}`; rules of two checks (duplicate_rows, same_distribution) were changed after trials on other seeds. Checks that inform and pass no verdict ({informing}) accuse nobody.
 """
 INFORMING = "beats_boosted_trees, double_descent, fits_anything, flatness, more_data_would_help, recalibration_helps, who_is_answered"
 HEAD = """| sound case | check | cases judged | alarms | rate | 95 % interval | meets | inconclusive | not measured or does not apply |
