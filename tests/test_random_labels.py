@@ -67,7 +67,7 @@ def nearest_of_both(train: Split, test: Split) -> np.ndarray:
 
 class TestProcedure:
     def test_g05_columns_chosen_before_the_cut(self):
-        leaking = lk.random_labels(noise(), procedure=chosen_before_the_cut)
+        leaking = lk.random_labels(noise(), procedure=chosen_before_the_cut, chance=0.5)
         found = told(leaking, "permuted_labels_at_chance")
         assert leaking.mean > 0.7 and found.status == "does_not_meet" and "leakage" in found.says
         sound = lk.random_labels(noise(), procedure=chosen_after_the_cut, chance=0.5)
@@ -96,6 +96,7 @@ class TestProcedure:
             (lambda x, y: float("nan"), "a finite score"),
             (lambda train, test: test.y[:3], "a class number for each test row"),
             (lambda x: 1.0, "one of"),
+            (lambda x, y: 0.8, "what chance alone scores"),
             (lambda x, y: 1 / 0, "an error on the way"),
             ("accuracy", "a function of"),
         ],

@@ -59,7 +59,8 @@ def random_labels(
         share: of the training labels that are dealt out anew among their rows, for each level.
         seeds: models at each level but the last, 1.
         procedure: ``(x, y)`` -> a score of all rows, or ``(train, test)`` -> a score or the test rows' class numbers.
-        chance: what the procedure's score is on average by chance; the share of the majority unless given.
+        chance: what the procedure's score is on average by chance, where it gives a score: the share of the majority for an
+            accuracy, 0.5 for an area under the ROC curve.
         fit: how every model learns, whatever its labels.
         rows, test_rows: at most so many, drawn by the seed; a procedure has them all.
         checkpoint: a file from which training that was interrupted goes on.
@@ -160,10 +161,8 @@ def _of_procedure(
     runs = Procedure(ASKED, procedure, data)
     options = {"procedure": name_of(procedure), "permutations": permutations, "chance": chance}
     run = Run(ASKED, options, seed, data={part.name: part.describe() for part in parts})
-    judged = parts[-1].y if runs.parts else np.concatenate([part.y for part in parts])
-    majority = float(np.bincount(judged).max() / len(judged))
     truly, y = runs(None)
-    found: Control = control(runs, permutations, majority if chance is None else chance, generator)
+    found: Control = control(runs, permutations, chance, generator)
     nothing: dict[str, Any] = dict.fromkeys(
         ("share", "models", "train", "train_low", "train_high", "test", "test_low", "test_high", "steps", "epoch"),
         np.zeros(0),

@@ -80,14 +80,17 @@ class Procedure:
         raise Refused(self.asked, f"a result of type {told}", "a finite score, or a class number for each test row")
 
 
-def control(procedure: Procedure, permutations: int, chance: float, generator: np.random.Generator) -> Control:
-    """The procedure on labels permuted so many times."""
+def control(procedure: Procedure, permutations: int, chance: float | None, generator: np.random.Generator) -> Control:
+    """The procedure on labels permuted so many times. Refused where it gives scores and nobody says what chance gives."""
     found = []
     for i in range(permutations):
         progress.step("the procedure on permuted labels", i, permutations)
         found.append(procedure(generator))
     if all(isinstance(given, np.ndarray) for given, _ in found):
         return of_answers(np.array([a for a, _ in found]), np.array([y for _, y in found]), generator)
+    if chance is None:
+        instead = "chance=, such as 0.5 of an area under the ROC curve; or class numbers for each test row"
+        raise Refused(procedure.asked, "a score, and nothing of what chance alone scores", instead)
     return of_scores(np.array([a if isinstance(a, float) else float((a == y).mean()) for a, y in found]), chance)
 
 
