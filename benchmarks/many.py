@@ -28,10 +28,10 @@ import labkit as lk
 from labkit.core import registry
 from labkit.data.split import Split
 from labkit.models.device import pick
-from labkit.training.fitting import Fit
 from labkit.training.hardware import in_words
 from labkit.training.loop import epoch_seed
 from labkit.training.many import Many, fit_many
+from labkit.training.many.fitting import Fit
 from labkit.training.recipes.adult_mlp import adult_mlp
 
 Make = Callable[[int], nn.Module]

@@ -13,14 +13,13 @@ from torch import nn
 import labkit as lk
 from labkit.core import progress
 from labkit.models.architectures.tabular_mlp import tabular_mlp
-from labkit.training import parts
-from labkit.training.fitting import Fit
 from labkit.training.learners import learner
 from labkit.training.loop import epoch_seed
-from labkit.training.many import fit_many
+from labkit.training.many import fit_many, parts
+from labkit.training.many.fitting import Fit
+from labkit.training.many.room import models_at_once
+from labkit.training.many.stacked import Dropout, Stacked, stacked
 from labkit.training.members import Members
-from labkit.training.room import models_at_once
-from labkit.training.stacked import Dropout, Stacked, stacked
 
 Make = Callable[[int], nn.Module]
 FIT = Fit(epochs=3, batch_size=16, rate=3e-3, weight_decay=0.01, schedule="cosine")

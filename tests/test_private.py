@@ -12,8 +12,8 @@ from torch import nn
 
 import labkit as lk
 from labkit.training.many import Fit
+from labkit.training.many.row_gradients import _made, clipped
 from labkit.training.private import Private, _noise, fit_private
-from labkit.training.row_gradients import _made, clipped
 
 pytest.importorskip("opacus")
 

@@ -13,12 +13,12 @@ from torch import nn
 
 import labkit as lk
 from labkit.core import progress
-from labkit.training.fitting import Fit
 from labkit.training.many import fit_many
+from labkit.training.many.fitting import Fit
 
 ray = pytest.importorskip("ray")
-from labkit.training import sharded  # noqa: E402
-from labkit.training.sharded import fit_sharded  # noqa: E402
+from labkit.training.many import sharded  # noqa: E402
+from labkit.training.many.sharded import fit_sharded  # noqa: E402
 
 pytestmark = pytest.mark.slow
 FIT = Fit(epochs=3, batch_size=16)

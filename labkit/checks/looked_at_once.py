@@ -17,7 +17,11 @@ def looked_at_once(
     One model meets the criterion, however often it was scored; more than ``some`` do not; between is inconclusive, and
     without a ledger nothing is known.
     """
-    about: dict[str, Any] = {"criterion": "one model scored on these rows", "subject": "test rows", "thresholds": {"some": some}}
+    about: dict[str, Any] = {
+        "criterion": "one model scored on these rows",
+        "subject": "test rows",
+        "thresholds": {"some": some},
+    }
     if gap.looks < 0:
         says = "how many models were scored on these rows before is not known; labkit.ledger(path) keeps count."
         return Finding(check="looked_at_once", status="info", says=says, **about)

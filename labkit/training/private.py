@@ -23,10 +23,10 @@ from labkit.core.refused import Refused
 from labkit.models.device import pick
 from labkit.models.work import flops
 from labkit.training.costs import Costs
-from labkit.training.fitting import Rows, as_tensor
 from labkit.training.loop import epoch_seed
 from labkit.training.many import Fit, Many
-from labkit.training.row_gradients import Clipped, Weights, clipped
+from labkit.training.many.fitting import Rows, as_tensor
+from labkit.training.many.row_gradients import Clipped, Weights, clipped
 
 ASKED = "private training"
 # Noise is averaged out by large batches, and few steps ask for less of it.

@@ -16,7 +16,9 @@ from labkit.data.split import Dataset, Split
 from labkit.models.work import flops
 from labkit.training.costs import energy
 from labkit.training.learners import Learner, learner
-from labkit.training.many import Fit, Make, Many, as_tensor, fit_many
+from labkit.training.many import Fit, Many, fit_many
+from labkit.training.many.fitting import as_tensor
+from labkit.training.many.parts import Make
 
 Shares = np.ndarray
 

@@ -19,11 +19,11 @@ from labkit.core.refused import Refused
 from labkit.models.classifier import state_digest
 from labkit.training import checkpoint as disk
 from labkit.training.costs import Costs
-from labkit.training.fitting import Fit, Rows, as_tensor
 from labkit.training.loop import epoch_seed
+from labkit.training.many.fitting import Fit, Rows, as_tensor
+from labkit.training.many.room import models_at_once, rows_at_once
+from labkit.training.many.stacked import Stacked, stacked
 from labkit.training.members import Members
-from labkit.training.room import models_at_once, rows_at_once
-from labkit.training.stacked import Stacked, stacked
 
 Make = Callable[[int], nn.Module]
 CURVES = ("train_loss", "train_accuracy", "watch_loss", "watch_accuracy")

@@ -21,9 +21,9 @@ from labkit.core.cost import DONE
 from labkit.core.refused import Refused
 from labkit.models.work import flops
 from labkit.training.costs import Costs
-from labkit.training.fitting import DEFAULT, Fit, as_tensor
-from labkit.training.many import Many, fit_many
-from labkit.training.parts import Make
+from labkit.training.many.fitting import DEFAULT, Fit, as_tensor
+from labkit.training.many.parts import Make
+from labkit.training.many.together import Many, fit_many
 
 SHARDS = 4  # a worker, so that one that is slow or dies holds up little
 RETRIES = 3  # of a shard whose worker died

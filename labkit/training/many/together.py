@@ -22,11 +22,9 @@ from labkit.core.draws import check_seed
 from labkit.core.refused import Refused
 from labkit.models.device import pick
 from labkit.training.costs import Costs
-from labkit.training.fitting import DEFAULT, Fit, Rows, as_tensor
-from labkit.training.parts import Make, Task
-from labkit.training.room import EVALUATION, models_at_once
-
-__all__ = ["Fit", "Many", "fit_many"]
+from labkit.training.many.fitting import DEFAULT, Fit, Rows, as_tensor
+from labkit.training.many.parts import Make, Task
+from labkit.training.many.room import EVALUATION, models_at_once
 
 
 @dataclass(frozen=True, eq=False)
