@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from torch import nn
+from trained import train
 
 import labkit as lk
 
@@ -18,17 +19,6 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def digits() -> lk.data.Dataset:
     return lk.data.load("digits")
-
-
-def train(module: nn.Module, split: lk.data.Split, steps: int = 150, rate: float = 5e-3) -> nn.Module:
-    """Full-batch Adam, seeded: quick and good enough for tests."""
-    x, y = torch.tensor(split.x), torch.tensor(split.y)
-    optimiser = torch.optim.Adam(module.parameters(), rate)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(module(x), y).backward()
-        optimiser.step()
-    return module.eval()
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from conftest import train
 from scipy.stats import hypergeom
 from torch import nn
+from trained import train
 
 import labkit as lk
 from labkit.analyses._memory import Counts, largest_influence, majority, parts_of

@@ -79,8 +79,9 @@ def exposed(record: MembershipInference) -> go.Figure:
         for row, image in zip(record.shown, record.pictures)
     ]
     lines = [tiles[i : i + 6] for i in range(0, len(tiles), 6)]
-    most = f"each looks more like a member than {share(1 - seen.max())} others"
-    return gallery(f"The most exposed training rows; {most}", lines)
+    others = int((~record.member).sum())
+    alike = round(float(seen.max()) * others) or "none"
+    return gallery(f"The most exposed training rows; of {others:,} others {alike} looks as much like one", lines)
 
 
 def rows(record: MembershipInference) -> pd.DataFrame:

@@ -445,7 +445,7 @@ def test_faults_that_every_method_names(fault):
     {"features": {"pair": [0, 9]}}, {"features": {"a": [0], "b": [0]}}, {"background": TABLE * np.nan},
     {"background": TABLE[:0]}, {"background": TABLE[:, :3]}, {"background": "train"}, {"seed": "x"}, {"batch_size": 0},
     {"batch_size": 2.5}, {"batch_size": -1},
-], ids=str)  # fmt: skip
+], ids=lambda options: re.sub(" at 0x[0-9a-f]+", "", str(options)))  # fmt: skip
 def test_options_that_mean_nothing(options, sound):
     model = sound["table"][0]
     for method in ("saliency", "kernel_shap", "expected_gradients"):
