@@ -93,6 +93,23 @@ class TestPasses:
         assert many.costs.backwards == 3 * 12 * 2 and 0 <= took["backwards"] - many.costs.backwards <= 8 * folded
         assert took["flops"] == (took["forwards"] + 2 * took["backwards"]) * 24 and took["uncounted"] == 0
 
+    def test_a_mode_that_follows_every_function_sees_no_counting(self, model):
+        """As the tracing of certificates does: it has to see the model's own functions and nothing else."""
+        from torch.overrides import TorchFunctionMode
+
+        class Sees(TorchFunctionMode):
+            def __init__(self):
+                super().__init__()
+                self.names = []
+
+            def __torch_function__(self, function, types, args=(), kwargs=None):
+                self.names.append(getattr(function, "__name__", ""))
+                return function(*args, **(kwargs or {}))
+
+        with Sees() as seen, torch.no_grad():
+            model(torch.rand(5, 4))
+        assert "linear" in seen.names and "detach" not in seen.names and seen.names.count("linear") == 1
+
     def test_within_a_transform(self, model):
         gradient = torch.func.vmap(torch.func.grad(lambda x: model(x[None])[0, 0]))(torch.rand(6, 4))
         assert gradient.shape == (6, 4)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from labkit.cli.bias import listed
 from labkit.cli.examples import data_options
@@ -119,7 +120,7 @@ def _tell(name: str, found: ModelComparison) -> None:
     from labkit.records.compare_models import BETTER, HIGHER, LOWER, NOT_SHOWN, UNKNOWN, WITHIN, WORSE
 
     click.echo(f"\n{f'{name}: ' if name else ''}{found.b} against {found.a}, the same {found.n[0]} people")
-    cells = list(np.ndindex(found.difference.shape))
+    cells = list(product(*map(range, found.difference.shape)))
     for verdict in (WORSE, BETTER, HIGHER, LOWER, WITHIN, NOT_SHOWN, UNKNOWN):
         those = [(m, g) for m, g in cells if found.verdict(m, g) == verdict]
         if those:
@@ -159,11 +160,11 @@ def _moved_line(moved: Moved) -> str:
         if found.estimate is None:
             return found.status
         known = found.low is not None and found.high is not None
-        low, high = (found.low, found.high) if known else (np.nan, np.nan)
+        low, high = (found.low, found.high) if known else (math.nan, math.nan)
         return f"{found.status} at {number(found.estimate, low, high, 3)}"  # type: ignore[arg-type]
 
     sides = (told(f) for f in (moved.before, moved.after))
-    sure = "" if np.isnan(moved.p) else f", {p_value(moved.p)}"
+    sure = "" if math.isnan(moved.p) else f", {p_value(moved.p)}"
     return f"  {moved.verdict}: {moved.id}: {' to '.join(sides)}{sure}"
 
 

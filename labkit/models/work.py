@@ -32,7 +32,9 @@ def flops(module: nn.Module, x: Tensor) -> float | None:
     multiplication with its addition, counted by torch on the first examples of each shape. None where none can be seen."""
     known = _known.setdefault(module, {})
     kind = (x.shape[1:], x.dtype)
-    if kind not in known and len(x) and not _inside(x):
+    # a mode that follows every function, as bounds do, must not see the counting
+    followed = torch._C._len_torch_function_stack() > 0  # type: ignore[attr-defined]
+    if kind not in known and len(x) and not followed and not _inside(x):
         known[kind] = None  # in case that counting is itself counted
         known[kind] = _counted(module, x[:SEEN].detach())
     return known.get(kind)
