@@ -110,6 +110,13 @@ class TestPasses:
             model(torch.rand(5, 4))
         assert "linear" in seen.names and "detach" not in seen.names and seen.names.count("linear") == 1
 
+    def test_a_landscape_counts_points_and_second_derivatives(self):
+        model, data = lk.zoo.load("german_mlp"), lk.data.load("german").train[:30]
+        few, many = (
+            lk.loss_landscape(model, data, rows=30, points=points, probes=4).provenance.took for points in (5, 9)
+        )
+        assert many["forwards"] - few["forwards"] >= (9**2 - 5**2) * 30 and many["backwards"] == few["backwards"] > 0
+
     def test_within_a_transform(self, model):
         gradient = torch.func.vmap(torch.func.grad(lambda x: model(x[None])[0, 0]))(torch.rand(6, 4))
         assert gradient.shape == (6, 4)

@@ -42,6 +42,7 @@ class Report:
         identity: what the audit was run with; equal identities give equal evidence.
         started: when, in UTC.
         cards: of the reference models among the subjects.
+        answering: what it took to ask each subject for all its answers, before the first step.
     """
 
     plan: Plan
@@ -51,6 +52,7 @@ class Report:
     identity: Mapping[str, Any]
     started: str
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    answering: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -106,7 +108,7 @@ def audit(
     audited = subjects(models, data)
     folder = Folder(out) if out is not None else None
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    _admit(audited)
+    answering = _admit(audited)
     identity = _identity(plan, audited)
     if folder and folder.begin(identity, plan, started):
         started = folder.times["started"]
@@ -115,7 +117,7 @@ def audit(
     planted = work.outcome({"name": CONTROLS.id}, CONTROLS, lambda: controls.run(plan))
     described = tuple(s.describe() for s in audited)
     cards = {s.name: s.card for s in audited if s.card}
-    report = Report(plan, described, tuple(outcomes), planted, identity, started, cards)
+    report = Report(plan, described, tuple(outcomes), planted, identity, started, cards, answering)
     if folder:
         finish(report, folder)
     return report
@@ -146,12 +148,17 @@ def finish(report: Report, folder: Folder) -> Path:
     return folder.root / PAGE
 
 
-def _admit(audited: Sequence[Subject]) -> None:
-    """Ask every model for all its answers before anything is written, so that bad input is refused as a whole."""
+def _admit(audited: Sequence[Subject]) -> dict[str, dict[str, Any]]:
+    """Ask every model for all its answers before anything is written, so that bad input is refused as a whole; and what
+    that took, by subject."""
+    took = {}
     for subject in audited:
+        meter = Meter()
         subject.answers("test")
         if subject.training:
             subject.predictions("train")
+        took[subject.name] = meter.cost()
+    return took
 
 
 def _identity(plan: Plan, audited: Sequence[Subject]) -> dict[str, Any]:

@@ -18,10 +18,15 @@ def table(report: Report) -> list[dict[str, Any]]:
     for subject in report.subjects:
         name = str(subject["name"])
         rows = [_row("Training it", _of_training(report.cards[name]))] if name in report.cards else []
-        took = [(o.step.question, o.took) for o in report.of(name) if o.took]
+        took = (
+            [("All its answers, asked for at the beginning", report.answering[name])]
+            if name in report.answering
+            else []
+        )
+        took += [(o.step.question, o.took) for o in report.of(name) if o.took]
         rows += [_row(question, one) for question, one in took]
         if len(took) > 1:
-            rows.append(_row("All questions together", _sum([one for _, one in took])))
+            rows.append(_row("The whole audit of it", _sum([one for _, one in took])))
         found.append({"subject": name, "rows": rows})
     return found
 

@@ -54,6 +54,7 @@ class Curvature:
         """The mean loss, and (size,) its gradient."""
         loss, total = 0.0, torch.zeros_like(weights)
         for rows in self.parts():
+            self.ground.passed(rows, 1, 1)
             with differentiable():
                 leaf = weights.clone().requires_grad_()
                 part = self.losses(leaf, rows).sum() / self.n
@@ -88,6 +89,7 @@ class Curvature:
 
     def _products(self, rows: slice, vectors: list[Tensor]) -> list[Tensor]:
         """The Hessian of these rows' mean loss times each vector."""
+        self.ground.passed(rows, 1, 1 + 2 * len(vectors))
         with differentiable():
             leaf = self.weights.clone().requires_grad_()
             (slope,) = torch.autograd.grad(self.losses(leaf, rows).mean(), leaf, create_graph=True)

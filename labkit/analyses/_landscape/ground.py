@@ -14,9 +14,11 @@ from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
 
 from labkit.analyses._guard import Run, batched
+from labkit.core.cost import DONE
 from labkit.core.resampling import stream
 from labkit.models.classifier import Classifier
 from labkit.models.layers import CONVOLUTIONS
+from labkit.models.work import SEEN, flops
 
 Weights = Mapping[str, Tensor]
 MOST = 2**25  # numbers in one stack of weights and what the layers make of the rows: 128 MB in single precision
@@ -48,6 +50,11 @@ class Ground:
         target = torch.from_numpy(np.array(self.y[rows])).to(logits.device)
         return cross_entropy(logits.double(), target, reduction="none")
 
+    def passed(self, rows: slice, forwards: int, backwards: int = 0) -> None:
+        """Count so many passes of these rows; a second derivative counts as two passes back."""
+        n = len(self.x[rows])
+        DONE.add(forwards * n, backwards * n, flops(self.model.module, self.model.tensor(self.x[:SEEN])))
+
     def parts(self) -> list[slice]:
         """The rows in batches."""
         return [slice(i, i + self.run.batch_size) for i in range(0, len(self.x), self.run.batch_size)]
@@ -67,6 +74,7 @@ class Ground:
 
     def _stacked(self, moved: Weights, count: int, rows: slice) -> Tensor:
         """(count, rows) losses at stacked weights."""
+        self.passed(rows, count)
         if count > 1 and self._stackable:
             return vmap(lambda weights: self.losses(weights, rows))(moved)
         return torch.stack([self.losses({n: w[i] for n, w in moved.items()}, rows) for i in range(count)])

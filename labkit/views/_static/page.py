@@ -119,6 +119,7 @@ def _axis(panel: Panel, side: str) -> None:
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
     else:
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
+    if scale.kind == "log":
         own.set_minor_formatter(NullFormatter())
     if axis.showgrid is not False and scale.kind != "category":
         own.grid(True, color=GRID, linewidth=1, zorder=0)
