@@ -21,7 +21,7 @@ FLOOR = 1e-6  # a loss of 0 has no logarithm
 def figure(record: LossLandscape) -> go.Figure:
     """The mean loss on the plane, with contour lines at 1, 2 and 5 of each power of ten; and along each direction with
     a 95 % band over rows. The dotted line is the loss of guessing among the classes."""
-    titles = ["plane of two directions", "along each direction"]
+    titles = ["loss (nats) on a plane of two directions", "along each direction"]
     result = make_subplots(1, 2, subplot_titles=titles, column_widths=[0.46, 0.54], horizontal_spacing=0.17)
     name = record.provenance.model["name"]
     result.update_layout(base(f"Loss around the weights of {name} ({record.n} rows)", height=420).layout)
@@ -46,7 +46,6 @@ def _plane(result: go.Figure, record: LossLandscape) -> None:
         customdata=record.loss,
         hovertemplate="first %{x:.2f}, second %{y:.2f}: %{customdata:.3g} nats<extra></extra>",
         colorbar={
-            "title": {"text": "loss (nats)"},
             "tickvals": decades,
             "ticktext": [f"{10.0**d:g}" for d in decades],
             "x": 0.385,

@@ -94,7 +94,7 @@ def _traces(figure: go.Figure, panels: dict[tuple[str, str], Panel]) -> list[tup
 
 
 def _axis(panel: Panel, side: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes, scale = panel.axes, getattr(panel, side)
     axis = scale.axis
@@ -111,15 +111,14 @@ def _axis(panel: Panel, side: str) -> None:
     if axis.visible is False:
         own.set_visible(False)
         return
-    fixed = scale.ticks()
+    fixed, log = scale.ticks(), scale.kind == "log"
     if fixed:
         own.set_ticks(fixed[0], labels=fixed[1])
-    elif scale.kind == "linear":
-        own.set_major_locator(MaxNLocator(nbins=axis.nticks or 6, steps=[1, 2, 2.5, 5, 10]))
-        own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
     else:
+        few = MaxNLocator(nbins=axis.nticks or 6, steps=[1, 2, 2.5, 5, 10])
+        own.set_major_locator(LogLocator(numticks=7) if log else few)
         own.set_major_formatter(FuncFormatter(lambda value, _: scale.label(value)))
-    if scale.kind == "log":
+    if log:
         own.set_minor_formatter(NullFormatter())
     if axis.showgrid is not False and scale.kind != "category":
         own.grid(True, color=GRID, linewidth=1, zorder=0)
