@@ -199,6 +199,8 @@ def test_a_shipped_model_is_measured_against_the_part_of_its_data_that_is_here()
     assert record.pictures.shape == record.held_pictures.shape == (8, 1, 28, 28)
     own = replace(data, name="own pictures")
     assert lk.data_copying(whole.test.x[300:400], own).pictures is None, "a user's rows are not kept unasked"
+    called = replace(data, train=replace(data.train, x=1 - data.train.x))  # somebody's own, under the same name
+    assert lk.data_copying(whole.test.x[300:400], called).pictures is None, "a name alone shows nobody's rows"
     assert lk.data_copying(whole.test.x[300:400], own, pairs=2).train_pictures.shape == (2, 1, 28, 28)
     assert "training" in svg(view.pairs(record), name="p") and "pixels" in svg(lk.figure(record), name="f")
     assert len(lk.rows(record)) == 2 * (6 + len(record.tests))

@@ -17,7 +17,6 @@ from labkit.analyses.predict import row_hashes
 from labkit.core import intervals
 from labkit.core.record import array_digest
 from labkit.core.refused import Refused
-from labkit.core.registry import names
 from labkit.core.resampling import stream
 from labkit.data.split import Dataset
 from labkit.models.classifier import Classifier
@@ -94,7 +93,7 @@ def data_copying(
     stacked |= dict(zip(("ahead", "low", "high", "p"), np.moveaxis(np.array([look.told for look in looks]), -1, 0)))
     order = np.argsort(first.distance, kind="stable")[: NAMED if pairs is None else pairs]
     # rows of people are kept only where they were asked for
-    images = data.schema.modality == "image" and (pairs is not None or data.name in names("datasets"))
+    images = data.schema.modality == "image" and (pairs is not None or _examples.comes_with_labkit(data))
     provenance = replace(run.provenance(), model=about, options={**options, "features": _named(features)})
     return DataCopying(
         provenance=provenance,

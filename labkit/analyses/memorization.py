@@ -24,7 +24,6 @@ from labkit.analyses._preflight import preflight
 from labkit.analyses.predict import row_hashes
 from labkit.core import intervals
 from labkit.core.refused import Refused
-from labkit.core.registry import names
 from labkit.core.resampling import stream
 from labkit.data.split import Dataset, Split
 from labkit.membership._signals import margin
@@ -74,7 +73,7 @@ def memorization(
         share: of the rows that each sees.
         rows: at most so many training rows, and as many test rows, drawn by the seed.
         fit: how each learns; nothing is remembered that was not learned for long enough.
-        show: so many of the most memorised rows are kept to be looked at; None keeps 12 of the data that come with
+        show: so many of the most memorised rows are kept to be looked at; None keeps 12 of rows that come with
             labkit, and none of others.
         checkpoint: a file; training that was interrupted goes on from it.
 
@@ -88,8 +87,9 @@ def memorization(
     if not 0.1 <= share <= 0.9 or models * min(share, 1 - share) < 2:
         given = f"{models} models that each see a share of {share:g}"
         raise Refused(asked, given, "a share from 0.1 to 0.9, and so many models that two leave each row out")
-    known = data.name in names("datasets")
-    show = _examples.count(asked, "show", (SHOWN if known else 0) if show is None else show, 0, 1000)
+    if show is None:
+        show = SHOWN if _examples.comes_with_labkit(data) else 0
+    show = _examples.count(asked, "show", show, 0, 1000)
     run = Run(ASKED, {}, seed, model, {"train": data.train.describe(), "test": data.test.describe()}, batch_size)
     chosen = some(data.train, rows, stream(seed, ASKED, "rows"))
     unseen = some(data.test, rows, stream(seed, ASKED, "test"))
