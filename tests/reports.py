@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +59,25 @@ def plan(**changes: Any) -> Plan:
         "outside": [{"what": "the weather", "why": "nobody asked"}],
     }
     return plans.parse(tomli_w.dumps({**raw, **changes}))
+
+
+# The day, and what the audit cost: all that differs between two runs.
+STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>|<section id="cost".*?</section>', re.DOTALL)
+
+
+def lasting(folder: Path) -> dict[str, bytes]:
+    """What must not differ between two runs: everything but times.json, and the manifest that digests it."""
+    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    files["index.html"] = STAMP.sub("", files["index.html"].decode()).encode()
+    return {name: data for name, data in files.items() if name not in ("times.json", "manifest.json")}
+
+
+def shortened(name: str, ids: tuple[str, ...], folder: Path) -> Path:
+    """One of labkit's own plans with these steps alone, as a file."""
+    raw = tomllib.loads(plans.load(name).text)
+    path = folder / "short.toml"
+    path.write_text(tomli_w.dumps({**raw, "step": [s for s in raw["step"] if s["id"] in ids]}))
+    return path
 
 
 def people(n: int) -> Dataset:

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import reports
-import tomli_w
 
 import labkit as lk
 from labkit import cli
@@ -23,8 +21,6 @@ from labkit.report import html, plain
 from labkit.report import plan as plans
 
 PEOPLE = 1200
-# The day, and what the audit cost: all that differs between two runs.
-STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>|<section id="cost".*?</section>', re.DOTALL)
 ANSWERS = ["--y", "hired", "--score", "score", "--threshold", "0.5", "--by", "sex,race"]
 
 # A table of people with sex, race, years and town, and a torch model of them, as somebody else would write it down.
@@ -83,20 +79,12 @@ def document(report: Path, step: str) -> dict[str, Any]:
     return json.loads(found.read_text("utf-8"))
 
 
-def lasting(folder: Path) -> dict[str, bytes]:
-    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    files["index.html"] = STAMP.sub("", files["index.html"].decode()).encode()
-    return {name: data for name, data in files.items() if name not in ("times.json", "manifest.json")}
-
-
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bias plan without its long steps."""
-    raw = tomllib.loads(plans.load("bias").text)
-    raw["step"] = [s for s in raw["step"] if s["id"] in ("accuracy", "groups", "errors", "impact", "given", "remedies")]
-    path = tmp_path_factory.mktemp("plan") / "short.toml"
-    path.write_text(tomli_w.dumps(raw))
-    return path
+    return reports.shortened(
+        "bias", ("accuracy", "groups", "errors", "impact", "given", "remedies"), tmp_path_factory.mktemp("plan")
+    )
 
 
 class TestTable:
@@ -191,7 +179,9 @@ class TestTable:
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
         assert not (tmp_path / "r" / "index.html").exists()
         assert cli.run(command) == 0
-        assert lasting(tmp_path / "r") == lasting(tmp_path / "whole") and lk.verify(tmp_path / "r").intact
+        assert (
+            reports.lasting(tmp_path / "r") == reports.lasting(tmp_path / "whole") and lk.verify(tmp_path / "r").intact
+        )
 
 
 class TestCommand:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import reports
-import tomli_w
 
 import labkit as lk
 from labkit import cli
@@ -25,7 +23,6 @@ from labkit.report import plan as plans
 
 ROWS = 300
 SECRET = 0.7654321  # a value that one person alone has
-STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>|<section id="cost".*?</section>', re.DOTALL)
 QUICK = {"models": 16, "shadows": 8, "seeds": 2, "permutations": 19, "landscape.points": 5, "landscape.probes": 4}
 
 MODEL = """
@@ -89,11 +86,9 @@ def command(files: Path, model: str, *more: str, test: str = "test.csv", target:
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plan without its long steps."""
-    raw = tomllib.loads(plans.load("generalize").text)
-    raw["step"] = [s for s in raw["step"] if s["id"] in ("accuracy", "sets", "unsure", "shared", "gap", "gradients")]
-    path = tmp_path_factory.mktemp("plan") / "short.toml"
-    path.write_text(tomli_w.dumps(raw))
-    return path
+    return reports.shortened(
+        "generalize", ("accuracy", "sets", "unsure", "shared", "gap", "gradients"), tmp_path_factory.mktemp("plan")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +99,6 @@ def both(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     models = [model_named(f"{files / 'own.py'}:{name}", data) for name in ("memoriser", "twin")]
     out = tmp_path_factory.mktemp("out") / "report"
     return lk.audit(models, data, plan, out), out
-
-
-def lasting(folder: Path) -> dict[str, bytes]:
-    found = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    found["index.html"] = STAMP.sub("", found["index.html"].decode()).encode()
-    return {name: data for name, data in found.items() if name not in ("times.json", "manifest.json")}
 
 
 class TestWhole:
@@ -182,7 +171,9 @@ class TestCommand:
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
         assert not (tmp_path / "r" / "index.html").exists()
         assert cli.run(resumed) == 0
-        assert lasting(tmp_path / "r") == lasting(tmp_path / "whole") and lk.verify(tmp_path / "r").intact
+        assert (
+            reports.lasting(tmp_path / "r") == reports.lasting(tmp_path / "whole") and lk.verify(tmp_path / "r").intact
+        )
 
     def test_without_training_data_it_measures_what_it_can(self, files: Path, capsys: Any) -> None:
         asked = ["generalize", f"{files / 'own.py'}:twin", "--data", str(files / "test.csv"), "--target", "bought"]

@@ -31,8 +31,6 @@ from labkit.report.evidence import Outcome
 from labkit.report.folder import Folder, slug
 
 SCHEMA = json.loads((Path(lk.__file__).parent / "report" / "evidence.schema.json").read_text())
-# The day, and what the audit cost: all that differs between two runs.
-STAMP = re.compile(r'<time datetime="[^"]*">[^<]*</time>|<section id="cost".*?</section>', re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +60,6 @@ def written(model: Any, people: Any, tmp_path_factory: pytest.TempPathFactory) -
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     out = tmp_path_factory.mktemp("hostile")
     return [reports.hostile(out / "deep" / "table"), reports.hostile_text(out / "deep" / "text")]
-
-
-def lasting(folder: Path) -> dict[str, bytes]:
-    """What must not differ between two runs: everything but times.json, and the manifest that digests it."""
-    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    files["index.html"] = STAMP.sub("", files["index.html"].decode()).encode()
-    return {name: data for name, data in files.items() if name not in ("times.json", "manifest.json")}
 
 
 class TestEvidence:
@@ -116,17 +107,17 @@ class TestEvidence:
     def test_no_time_of_day_stands_in_it(self, written: Path) -> None:
         times = json.loads((written / "times.json").read_text())
         assert set(times["steps"]) == {d["id"] for d in reports.documents(written).values()}
-        for name, data in lasting(written).items():
+        for name, data in reports.lasting(written).items():
             assert times["started"].encode() not in data, name
 
     def test_two_runs_write_the_same_bytes(self, written: Path, model: Any, people: Any, tmp_path: Path) -> None:
         lk.audit(model, people, reports.plan(), tmp_path / "again")
-        assert lasting(tmp_path / "again") == lasting(written)
+        assert reports.lasting(tmp_path / "again") == reports.lasting(written)
 
     def test_a_report_kept_in_memory_writes_the_same(self, report: Any, written: Path, tmp_path: Path) -> None:
         page = report.write(tmp_path / "out")
         assert page == (tmp_path / "out" / "index.html").resolve()
-        assert lasting(tmp_path / "out") == lasting(written)
+        assert reports.lasting(tmp_path / "out") == reports.lasting(written)
 
     def test_another_threshold_is_another_plan_and_finding(self, model: Any, people: Any, report: Any) -> None:
         strict = reports.plan(criterion=[{"check": "four_fifths", "why": "w", "thresholds": {"ratio": 1.0}}])
@@ -238,13 +229,13 @@ class TestResume:
         lk.audit(model, people, reports.plan(), out, listen=lambda what, o: seen.append((what, o is None)))
         begun = sum(started for _, started in seen)
         assert begun < len(reports.STEPS) + 1, "nothing was kept"
-        assert lasting(out) == lasting(written) and lk.verify(out).intact
+        assert reports.lasting(out) == reports.lasting(written) and lk.verify(out).intact
 
     def test_a_finished_audit_runs_nothing_again(self, written: Path, model: Any, people: Any, tmp_path: Path) -> None:
         shutil.copytree(written, tmp_path / "r")
         begun: list[str] = []
         lk.audit(model, people, reports.plan(), tmp_path / "r", listen=lambda what, o: o or begun.append(what))
-        assert begun == [] and lasting(tmp_path / "r") == lasting(written)
+        assert begun == [] and reports.lasting(tmp_path / "r") == reports.lasting(written)
 
     def test_evidence_that_was_changed_is_measured_again(
         self, written: Path, model: Any, people: Any, tmp_path: Path
@@ -256,7 +247,7 @@ class TestResume:
         begun: list[str] = []
         lk.audit(model, people, reports.plan(), tmp_path / "r", listen=lambda what, o: o or begun.append(what))
         assert begun == ["first_column: For whom?", "first_column: Memorized?"]
-        assert lasting(tmp_path / "r") == lasting(written)
+        assert reports.lasting(tmp_path / "r") == reports.lasting(written)
 
     @pytest.mark.parametrize("what", ["plan", "model", "data", "threads", "version", "nothing"])
     def test_another_audit_keeps_nothing_of_the_old_one(

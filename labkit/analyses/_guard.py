@@ -21,6 +21,7 @@ from labkit.core.record import Provenance
 from labkit.core.refused import Refused
 from labkit.data.split import Split
 from labkit.models.classifier import Classifier
+from labkit.models.device import out_of_memory
 from labkit.models.generative import Generative
 
 DEFAULT_BATCH = 256
@@ -109,7 +110,7 @@ def batched(
         try:
             parts.append(function(slice(done, min(done + size, n))).detach().cpu())
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if size == 1 or not _out_of_memory(error):
+            if size == 1 or not out_of_memory(error):
                 raise
             size = max(1, size // 2)
             run.warn(f"memory ran out; the batch size of {what} was halved to {size}")
@@ -130,14 +131,10 @@ def in_words(asked: str, instead: str) -> Iterator[None]:
     except Refused:
         raise
     except Exception as error:
-        if _out_of_memory(error):
+        if out_of_memory(error):
             raise
         said = " ".join(str(error).split())
         raise Refused(asked, f"an error on the way, {type(error).__name__}: {said:.300}", instead) from error
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def logits(run: Run, model: Classifier, x: np.ndarray, what: str = "predict") -> np.ndarray:

@@ -7,6 +7,11 @@ import torch
 from labkit.core.refused import Refused
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def pick(device: str | torch.device) -> torch.device:
     """The device by name; "auto" takes CUDA when there is one. Raises Refused for one that is not here."""
     if device == "auto":

@@ -47,7 +47,7 @@ def _counted(module: nn.Module, x: Tensor) -> float | None:
             for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks):
                 hooks.clear()
         counter = FlopCounterMode(display=False)
-        with torch.no_grad(), torch.random.fork_rng([]), _product_by_product(), counter:
+        with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []), _product_by_product(), counter:
             bare(x.clone())
     except Exception:
         return None  # a model that cannot be copied: its answers are right all the same

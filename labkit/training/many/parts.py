@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from labkit.core import progress
 from labkit.core.refused import Refused
 from labkit.models.classifier import state_digest
+from labkit.models.device import out_of_memory
 from labkit.training import checkpoint as disk
 from labkit.training.costs import Costs
 from labkit.training.loop import epoch_seed
@@ -84,8 +85,8 @@ class Task:
             part = todo.pop(0)
             try:
                 self._train(part, path, under_way)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _no_memory(error):
+            except RuntimeError as error:
+                if not out_of_memory(error):
                     raise
                 if len(part) == 1:
                     raise Refused(self.title, "a model that does not fit into memory", "a smaller batch_size") from None
@@ -186,7 +187,7 @@ class Task:
             with torch.no_grad():
                 out = copy.deepcopy(self.pattern).eval()(self.x[:2])
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            if isinstance(error, RuntimeError) and _no_memory(error):
+            if isinstance(error, RuntimeError) and out_of_memory(error):
                 raise
             given = f"a module that fails on inputs of shape {tuple(self.x.shape)}: {str(error).splitlines()[0]:.120}"
             raise Refused(self.title, given, "modules for such inputs") from None
@@ -231,13 +232,9 @@ def vectorises(module: nn.Module, x: Tensor) -> bool:
     try:
         members = Members([copy.deepcopy(module), copy.deepcopy(module)]).train()
         members(torch.stack([x, x])).sum().backward()
-    except (RuntimeError, NotImplementedError, ValueError) as error:
-        return _no_memory(error)
+    except (RuntimeError, ValueError) as error:
+        return out_of_memory(error)
     return True
-
-
-def _no_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _taken(values: Sequence[Tensor], rows: Tensor) -> list[Tensor]:

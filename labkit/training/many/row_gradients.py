@@ -68,7 +68,7 @@ def clipped(asked: str, pattern: nn.Module, x: Tensor) -> Clipped:
             both.new_ones(2, len(x)),
             1.0,
         )
-    except (RuntimeError, NotImplementedError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         raise Refused(asked, f"a module that torch cannot vectorise: {error!s:.200}", instead) from None
     return found
 
